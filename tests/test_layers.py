@@ -1,0 +1,245 @@
+"""Who may import whom, read from the source of every module.
+
+The rules are those of docs/architecture.md. Each is a function of one import, so that a
+broken rule names the module, the line and what it imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "promptguard"
+
+# Standard library only.
+GROUND = {"text", "decode", "verdict", "placeholders", "errors"}
+CORE = GROUND | {"engine", "guard", "queries"}
+MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
+PYDANTIC_ON_USE = {"policy", "guards.judge", "guards.json", "server"}
+NETWORK = {
+    *("aiohttp", "asyncio", "ftplib", "http", "httpx", "httpx2", "requests"),
+    *("smtplib", "socket", "ssl", "urllib"),
+}
+LATE_ROOMS = {"server", "telemetry", "traffic", "monitor", "batch"}
+OPEN_TO_TRAINING = {"", "text", "decode", "runtime"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module; ``on_use`` when importing the importer does not run it."""
+
+    importer: str
+    line: int
+    module: str
+    name: str
+    on_use: bool
+
+    def __str__(self) -> str:
+        what = f"{self.module}.{self.name}" if self.name else self.module
+        return f"{self.importer} imports {what} (line {self.line})"
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    @property
+    def inside(self) -> str | None:
+        """The module within promptguard, or None: '' is the package itself."""
+        if self.top != "promptguard":
+            return None
+        return self.module.partition(".")[2]
+
+    @property
+    def room(self) -> str | None:
+        return None if self.inside is None else self.inside.partition(".")[0]
+
+
+def imports_of(path: Path, root: Path, package: str = "") -> Iterator[Import]:
+    """Every import of a file, wherever it stands; those only for types are left out."""
+    parts = [*path.relative_to(root).with_suffix("").parts]
+    is_package = parts[-1:] == ["__init__"]
+    if is_package:
+        parts.pop()
+    importer = ".".join(parts)
+    above = [part for part in (package, *(parts if is_package else parts[:-1])) if part]
+
+    def known(module: str, name: str) -> bool:
+        base = root.joinpath(*module.split(".")[1:], name)
+        return base.with_suffix(".py").exists() or (base / "__init__.py").exists()
+
+    def walk(node: ast.AST, on_use: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inner = on_use or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                for other in child.orelse:
+                    yield from walk(other, inner)
+            elif isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(importer, child.lineno, alias.name, "", on_use)
+            elif isinstance(child, ast.ImportFrom):
+                module = child.module or ""
+                if child.level:
+                    stem = above[: len(above) - child.level + 1]
+                    module = ".".join([*stem, *([module] if module else [])])
+                for alias in child.names:
+                    # `from .guards import text` imports a module, not a name in one.
+                    full = module, alias.name
+                    if module.partition(".")[0] == package and known(*full):
+                        full = f"{module}.{alias.name}", ""
+                    yield Import(importer, child.lineno, *full, on_use)
+            else:
+                yield from walk(child, inner)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")), False)
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+IMPORTS = [
+    found for path in MODULES for found in imports_of(path, PACKAGE, "promptguard")
+]
+TRAINING = [
+    found
+    for path in sorted((ROOT / "training").rglob("*.py"))
+    for found in imports_of(path, ROOT)
+]
+
+
+def ground_is_standard_library_only(i: Import) -> bool:
+    return i.importer not in GROUND or i.inside is None or i.inside in GROUND
+
+
+def core_stands_on_the_ground(i: Import) -> bool:
+    if i.importer not in CORE or i.inside is None or i.inside in CORE:
+        return True
+    # Checking a text runs a driver; the guard does not load it before.
+    return i.on_use and i.inside in {"drivers", "hooks"}
+
+
+def guards_know_no_runtime_and_no_library(i: Import) -> bool:
+    if not i.importer.startswith("guards."):
+        return True
+    return i.room != "runtime" and i.top not in MODEL_LIBRARIES | NETWORK
+
+
+def guards_do_not_import_each_other(i: Import) -> bool:
+    if not i.importer.startswith("guards.") or i.room != "guards":
+        return True
+    return i.inside == "guards._patterns"
+
+
+def only_the_runtime_knows_the_model_libraries(i: Import) -> bool:
+    return i.top not in MODEL_LIBRARIES or i.importer.startswith("runtime.")
+
+
+def the_runtime_is_loaded_on_use(i: Import) -> bool:
+    if i.room != "runtime" or i.importer.partition(".")[0] == "runtime":
+        return True
+    return i.on_use
+
+
+def pydantic_is_imported_on_use_where_it_is_needed(i: Import) -> bool:
+    if i.top not in {"pydantic", "pydantic_core"}:
+        return True
+    return i.on_use and i.importer in PYDANTIC_ON_USE
+
+
+def nothing_else_comes_from_outside(i: Import) -> bool:
+    # Client SDKs above all: messages and completions are known by their shape.
+    if i.importer.partition(".")[0] in LATE_ROOMS | {"policy"}:
+        return i.top in sys.stdlib_module_names or i.on_use
+    return i.top in (
+        sys.stdlib_module_names | MODEL_LIBRARIES | {"promptguard", "pydantic"}
+    )
+
+
+def wrappers_know_guard_and_no_particular_guard(i: Import) -> bool:
+    if i.importer not in {"guarded", "clients", "stream"}:
+        return True
+    return i.room != "guards"
+
+
+def late_rooms_are_imported_by_nobody(i: Import) -> bool:
+    if i.room not in LATE_ROOMS or i.importer.partition(".")[0] == i.room:
+        return True
+    return i.importer == "cli" and i.on_use
+
+
+def commands_import_what_they_need_inside(i: Import) -> bool:
+    return i.importer != "cli" or i.inside is None or i.on_use
+
+
+def the_package_does_not_know_the_training(i: Import) -> bool:
+    return i.top != "training"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ground_is_standard_library_only,
+        core_stands_on_the_ground,
+        guards_know_no_runtime_and_no_library,
+        guards_do_not_import_each_other,
+        only_the_runtime_knows_the_model_libraries,
+        the_runtime_is_loaded_on_use,
+        pydantic_is_imported_on_use_where_it_is_needed,
+        nothing_else_comes_from_outside,
+        wrappers_know_guard_and_no_particular_guard,
+        late_rooms_are_imported_by_nobody,
+        commands_import_what_they_need_inside,
+        the_package_does_not_know_the_training,
+    ],
+    ids=lambda rule: rule.__name__,
+)
+def test_every_import_of_the_package_keeps(rule):
+    broken = [str(found) for found in IMPORTS if not rule(found)]
+    assert not broken, f"{rule.__name__}:\n  " + "\n  ".join(broken)
+
+
+def test_training_uses_public_names_and_the_preprocessing():
+    import promptguard
+
+    def allowed(i: Import) -> bool:
+        if i.inside is None:
+            return True
+        if i.inside == "":
+            return i.name in {"", *promptguard.__all__}
+        return i.room in OPEN_TO_TRAINING
+
+    broken = [str(found) for found in TRAINING if not allowed(found)]
+    assert not broken, "\n  ".join(broken)
+
+
+@pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_no_module_is_longer_than_a_reader_holds(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import numpy.linalg", [("numpy.linalg", "", False)]),
+        ("from .text import Text", [("promptguard.text", "Text", False)]),
+        ("from ..text import Text", [("promptguard.text", "Text", False)]),
+        ("from . import text", [("promptguard.text", "", False)]),
+        ("def f():\n    import ssl", [("ssl", "", True)]),
+        ("class A:\n    import ssl", [("ssl", "", False)]),
+        ("try:\n    import ssl\nexcept ImportError: ...", [("ssl", "", False)]),
+        ("if TYPE_CHECKING:\n    import ssl", []),
+    ],
+)
+def test_the_reader_of_imports_sees(tmp_path, source, expected):
+    (tmp_path / "text.py").touch()
+    folder = tmp_path / "guards" if ".." in source else tmp_path
+    folder.mkdir(exist_ok=True)
+    path = folder / "module.py"
+    path.write_text(source)
+    found = imports_of(path, tmp_path, "promptguard")
+    assert [(i.module, i.name, i.on_use) for i in found] == expected
