@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     from .guard import Guard
@@ -193,27 +194,27 @@ def _texts(text: str, *, lines: bool) -> Iterator[str]:
     """
     if text != "-":
         # A byte of an argument that is not UTF-8 arrives as a lone surrogate.
-        whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
-        yield from whole.removesuffix("\n").split("\n") if lines else (whole,)
-        return
-    if sys.stdin is None:
+        data = text.encode("utf-8", sys.getfilesystemencodeerrors())
+        source: BinaryIO = io.BytesIO(data)
+        mark = b""
+    elif sys.stdin is None:
         from .errors import ConfigError
 
         raise ConfigError("standard input is closed; give the text as an argument")
-    source = sys.stdin.buffer
-    noted = False
-    for index, data in enumerate(source if lines else (source.read(),)):
+    else:
+        source = sys.stdin.buffer
         # Some editors begin a file with a mark that is no part of the text.
-        data = data.removeprefix(b"\xef\xbb\xbf") if index == 0 else data
+        mark = codecs.BOM_UTF8
+    noted = False
+    for data in source if lines else (source.read(),):
+        data, mark = data.removeprefix(mark), b""
         if lines:
             data = data.removesuffix(b"\n").removesuffix(b"\r")
         try:
             yield data.decode()
         except UnicodeDecodeError:
             if not noted:
-                _say(
-                    "note: standard input is not all UTF-8; other bytes read as U+FFFD"
-                )
+                _say("note: not all of the text is UTF-8; the rest is read as U+FFFD")
                 noted = True
             yield data.decode(errors="replace")
 
