@@ -1,0 +1,396 @@
+"""The state machine that runs guards over texts and waits for nothing itself.
+
+A driver starts an engine, answers its queries one at a time as they finish, and
+stops when it is done:
+
+    step = engine.start()
+    while not engine.done:
+        query = ...                          # one of engine.pending
+        step = engine.answer(query, ...)     # or engine.fail(query, error)
+    engine.verdicts
+
+Cheap guards settle before a model is asked, a model before an LLM, and a BLOCK ends
+whatever else was asked about that text. The engine is not thread-safe: one driver
+steps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import ConfigError, GuardError, PromptGuardError, unknown, wrap
+from .placeholders import Placeholders, redact
+from .queries import Ask, Classify, Query
+from .text import Text
+from .verdict import Action, Finding, Verdict, plausible
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+__all__ = ["Engine", "OnError", "Step"]
+
+OnError = Literal["block", "allow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event led to.
+
+    Args:
+        queries: Newly wanted answers.
+        findings: New findings, each with the index of its text.
+        dropped: Queries handed out earlier whose answers are no longer wanted.
+    """
+
+    queries: tuple[Query, ...] = ()
+    findings: tuple[tuple[int, Finding], ...] = ()
+    dropped: tuple[Query, ...] = ()
+
+
+class Engine:
+    """Runs a guard over the texts of one call.
+
+    Args:
+        guard: What to look for.
+        texts: Where to look.
+        on_error: ``"block"``: a guard that breaks raises from ``verdicts``, unless
+            the text is blocked anyway. ``"allow"``: its verdict is degraded.
+        placeholders: Where redacted values are kept; by default every text has its
+            own, because texts of one batch may belong to different people.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        texts: Sequence[Text],
+        *,
+        on_error: OnError = "block",
+        placeholders: Placeholders | None = None,
+    ) -> None:
+        if on_error != "block" and on_error != "allow":
+            raise unknown("on_error", on_error, ("block", "allow"))
+        self._parts = guard.parts
+        self._cases = [_Case(index, text) for index, text in enumerate(texts)]
+        self._on_error = on_error
+        self._placeholders = placeholders
+        self._open = len(self._cases)
+        self._started = False
+        self._waiting: dict[Query, list[_Run]] = {}
+        self._pending: dict[Query, None] = {}
+        self._answers: dict[Query, Any] = {}
+        self._verdicts: tuple[Verdict, ...] | None = None
+
+    @property
+    def pending(self) -> tuple[Query, ...]:
+        """The queries that were handed out and are still to be answered."""
+        return tuple(self._pending)
+
+    @property
+    def done(self) -> bool:
+        """True when nothing more is wanted."""
+        return self._started and not self._open
+
+    @property
+    def size(self) -> int:
+        """Characters in all texts together."""
+        return sum(len(case.text.original) for case in self._cases)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One verdict for each text, in the order of the texts.
+
+        Raises:
+            ConfigError: Queries are still pending.
+            PromptGuardError: A guard broke and ``on_error`` is ``"block"``: its own
+                error if it is one of ours, else a GuardError.
+        """
+        if not self.done:
+            raise ConfigError("the engine is not done: answer its pending queries")
+        if self._verdicts is None:
+            self._verdicts = tuple(self._verdict(case) for case in self._cases)
+        return self._verdicts
+
+    def start(self) -> Step:
+        """Run every guard as far as it comes without an answer."""
+        if self._started:
+            raise ConfigError("the engine has been started already")
+        self._started = True
+        event = _Event()
+        for case in self._cases:
+            for guard in self._parts:
+                run = _Run(guard, case)
+                case.runs.append(run)
+                self._begin(run, event)
+                if case.blocked:
+                    break
+            self._settle(case, event)
+        return event.step()
+
+    def answer(self, query: Query, value: Any, seconds: float = 0.0) -> Step:
+        """Give the answer to a query; an answer nobody wants any more is ignored.
+
+        Args:
+            query: One of the pending queries.
+            value: Its answer.
+            seconds: How long it took, for the timings of who asked.
+        """
+        self._answers[query] = value
+        return self._resume(query, value, None, seconds)
+
+    def fail(self, query: Query, error: BaseException, seconds: float = 0.0) -> Step:
+        """Say that a query could not be answered; the guards that asked may react."""
+        return self._resume(query, None, error, seconds)
+
+    def _resume(
+        self, query: Query, value: Any, error: BaseException | None, seconds: float
+    ) -> Step:
+        self._pending.pop(query, None)
+        event = _Event()
+        runs = self._waiting.pop(query, [])
+        for run in runs:
+            run.seconds += seconds
+            run.missing.discard(query)
+            run.case.wanted.pop(query, None)
+        for run in runs:
+            if run.closed or run.case.blocked:
+                continue
+            if error is not None:
+                self._forget(run, event)
+                self._advance(run, None, error, event)
+                continue
+            run.case.coverage = min(run.case.coverage, _coverage(value))
+            if not run.missing:
+                self._advance(run, self._collect(run), None, event)
+        for run in runs:
+            self._settle(run.case, event)
+        return event.step()
+
+    def _begin(self, run: _Run, event: _Event) -> None:
+        try:
+            steps = run.guard.inspect(run.case.text)
+        except Exception as error:
+            self._break(run, error)
+            return
+        if not isinstance(steps, Generator):
+            self._break(
+                run, GuardError(run.guard.name, "inspect is not a generator function")
+            )
+            return
+        run.steps = steps
+        self._advance(run, None, None, event)
+
+    def _advance(
+        self, run: _Run, value: Any, error: BaseException | None, event: _Event
+    ) -> None:
+        """Run a guard until it asks, ends or breaks."""
+        case, steps = run.case, run.steps
+        assert steps is not None
+        begun = perf_counter()
+        try:
+            while True:
+                if error is not None:
+                    item, error = steps.throw(error), None
+                else:
+                    item = steps.send(value)
+                value = None
+                if isinstance(item, Finding):
+                    finding = plausible(label(run.guard, item), len(case.text.original))
+                    case.findings.append(finding)
+                    event.findings.append((case.index, finding))
+                    if finding.action is Action.BLOCK:
+                        case.blocked = True
+                    continue
+                queries = item if isinstance(item, tuple) else (item,)
+                if not queries or not all(isinstance(q, Query) for q in queries):
+                    raise GuardError(
+                        run.guard.name,
+                        f"inspect yielded {type(item).__name__}, which is neither a "
+                        "Finding nor a query",
+                    )
+                run.asked, run.single = queries, item is not queries
+                run.missing = {q for q in queries if q not in self._answers}
+                if run.missing:
+                    self._want(run)
+                    return
+                value = self._collect(run)
+        except StopIteration:
+            self._close(run)
+        except Exception as broken:
+            self._break(run, broken)
+        finally:
+            run.seconds += perf_counter() - begun
+
+    def _collect(self, run: _Run) -> Any:
+        answers = tuple(self._answers[query] for query in run.asked)
+        return answers[0] if run.single else answers
+
+    def _want(self, run: _Run) -> None:
+        for query in run.asked:  # in the order asked; a set has none
+            if query in run.missing:
+                run.case.wanted[query] = None
+                runs = self._waiting.setdefault(query, [])
+                if run not in runs:
+                    runs.append(run)
+
+    def _settle(self, case: _Case, event: _Event) -> None:
+        """After an event: close a blocked text, hand out what it may ask now."""
+        if case.closed:
+            return
+        if case.blocked:
+            for run in case.runs:
+                if not run.closed:
+                    self._forget(run, event)
+                    self._close(run)
+        if all(run.closed for run in case.runs):
+            case.closed = True
+            self._open -= 1
+            return
+        # A model is asked before an LLM: many texts need the model only.
+        asks = [q for q in case.wanted if isinstance(q, Ask)]
+        classifies = [q for q in case.wanted if isinstance(q, Classify)]
+        for query in classifies or asks:
+            if query not in self._pending:
+                self._pending[query] = None
+                event.queries.append(query)
+
+    def _forget(self, run: _Run, event: _Event) -> None:
+        for query in run.missing:
+            runs = self._waiting.get(query, [])
+            if run in runs:
+                runs.remove(run)
+            if not any(other.case is run.case for other in runs):
+                run.case.wanted.pop(query, None)
+            if not runs:
+                self._waiting.pop(query, None)
+                if query in self._pending:
+                    del self._pending[query]
+                    event.dropped.append(query)
+
+    def _close(self, run: _Run) -> None:
+        run.closed = True
+        if run.steps is not None:
+            try:
+                run.steps.close()
+            except Exception as error:
+                run.case.errors.append(wrap(run.guard.name, error))
+            run.steps = None
+
+    def _break(self, run: _Run, error: Exception) -> None:
+        run.case.errors.append(wrap(run.guard.name, error))
+        self._close(run)
+
+    def _verdict(self, case: _Case) -> Verdict:
+        for error in case.errors:
+            # A mistake in the configuration is nobody's outage: it always shows.
+            if isinstance(error, ConfigError) or (
+                self._on_error == "block" and not case.blocked
+            ):
+                raise error from None
+        findings = tuple(sorted(case.findings, key=_position))
+        action = max((f.action or Action.ALLOW for f in findings), default=Action.ALLOW)
+        text = case.text.original
+        if action is Action.REDACT:
+            values = self._placeholders
+            text = redact(text, findings, Placeholders() if values is None else values)
+        return Verdict(
+            original=case.text.original,
+            findings=findings,
+            action=action,
+            text=text,
+            coverage=0.0 if case.errors else case.coverage,
+            timings=tuple((run.guard.name, run.seconds) for run in case.runs),
+            degraded=bool(case.errors),
+        )
+
+
+class _Case:
+    """One text on its way through the guards."""
+
+    __slots__ = (
+        "blocked",
+        "closed",
+        "coverage",
+        "errors",
+        "findings",
+        "index",
+        "runs",
+        "text",
+        "wanted",
+    )
+
+    def __init__(self, index: int, text: Text) -> None:
+        self.index = index
+        self.text = text
+        self.runs: list[_Run] = []
+        self.findings: list[Finding] = []
+        self.errors: list[PromptGuardError] = []
+        self.wanted: dict[Query, None] = {}
+        self.coverage = 1.0
+        self.blocked = False
+        self.closed = False
+
+
+class _Run:
+    """One guard over one text."""
+
+    __slots__ = (
+        "asked",
+        "case",
+        "closed",
+        "guard",
+        "missing",
+        "seconds",
+        "single",
+        "steps",
+    )
+
+    def __init__(self, guard: Guard, case: _Case) -> None:
+        self.guard = guard
+        self.case = case
+        self.steps: Generator[Any, Any, None] | None = None
+        self.asked: tuple[Query, ...] = ()
+        self.missing: set[Query] = set()
+        self.single = True
+        self.seconds = 0.0
+        self.closed = False
+
+
+class _Event:
+    """What has come of an event so far."""
+
+    __slots__ = ("dropped", "findings", "queries")
+
+    def __init__(self) -> None:
+        self.queries: list[Query] = []
+        self.findings: list[tuple[int, Finding]] = []
+        self.dropped: list[Query] = []
+
+    def step(self) -> Step:
+        return Step(tuple(self.queries), tuple(self.findings), tuple(self.dropped))
+
+
+def label(guard: Guard, finding: Finding) -> Finding:
+    """The finding with the guard's name and action where it has none of its own."""
+    if finding.guard and finding.action is not None:
+        return finding
+    return Finding(
+        finding.label,
+        finding.score,
+        finding.start,
+        finding.end,
+        finding.guard or guard.name,
+        guard.action if finding.action is None else finding.action,
+    )
+
+
+def _position(finding: Finding) -> tuple[int, int, str, str]:
+    return finding.start, finding.end, finding.guard, finding.label
+
+
+def _coverage(value: object) -> float:
+    """The share of the text an answer speaks for; only models state one."""
+    coverage = getattr(value, "coverage", 1.0)
+    return coverage if isinstance(coverage, float) else 1.0

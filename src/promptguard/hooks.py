@@ -1,0 +1,101 @@
+"""Who gets to see verdicts: hooks, and the verdicts of one block of code.
+
+    with capture() as verdicts:
+        ask("Hello")
+
+By default flagged verdicts go to the logger ``promptguard`` at level INFO, degraded
+ones at CRITICAL, both without any of the text.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["capture", "on_verdict"]
+
+Hook = Callable[[Verdict], None]
+
+_lock = threading.Lock()
+_hooks: tuple[Hook, ...] = ()
+_captures: ContextVar[tuple[list[Verdict], ...]] = ContextVar(
+    "promptguard_captures", default=()
+)
+
+
+def on_verdict(hook: Hook) -> Callable[[], None]:
+    """Call ``hook`` with every verdict of the process from now on.
+
+    A hook that raises is logged and does not change what happens to the text.
+
+    Returns:
+        A function that removes the hook again.
+    """
+    global _hooks
+    with _lock:
+        _hooks = (*_hooks, hook)
+
+    def remove() -> None:
+        global _hooks
+        with _lock:
+            _hooks = tuple(other for other in _hooks if other is not hook)
+
+    return remove
+
+
+@contextmanager
+def capture() -> Iterator[list[Verdict]]:
+    """Collect all verdicts of the calls inside, allowed ones too.
+
+    Follows the context: tasks and threads started with a copy of it are seen.
+    """
+    verdicts: list[Verdict] = []
+    token = _captures.set((*_captures.get(), verdicts))
+    try:
+        yield verdicts
+    finally:
+        _captures.reset(token)
+
+
+def emit(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """Show verdicts to everybody who asked, and return them."""
+    captures = _captures.get()
+    for verdict in verdicts:
+        for captured in captures:
+            captured.append(verdict)
+        for hook in _hooks:
+            try:
+                hook(verdict)
+            except Exception as error:
+                _logger().error("a verdict hook raised %s", type(error).__name__)
+        if verdict.findings or verdict.degraded:
+            _log(verdict)
+    return verdicts
+
+
+def _log(verdict: Verdict) -> None:
+    found = "; ".join(
+        f"{f.guard}: {f.label} {f.score:.2f} at {f.start}..{f.end}"
+        for f in verdict.findings
+    )
+    if verdict.degraded:
+        _logger().critical(
+            "a guard failed and on_error is 'allow': a text went on unchecked (%s)",
+            found or "nothing found",
+        )
+    else:
+        _logger().info("%s (%s)", verdict.action.name.lower(), found)
+
+
+def _logger() -> logging.Logger:
+    import logging
+
+    return logging.getLogger("promptguard")

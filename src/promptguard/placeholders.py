@@ -1,0 +1,131 @@
+"""Redaction: taking values out of a text, and putting them back."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Iterable
+
+from .verdict import Action, Finding
+
+__all__ = ["Placeholders", "redact"]
+
+_TOKEN = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+:[0-9a-f]{16}>")
+# Where a restored value could be carried out or executed: code fences and spans,
+# link targets, bare URLs.
+_NEVER_RESTORED = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|\]\([^)]*\)|\]:\s*\S+|[a-zA-Z][a-zA-Z0-9+.-]*://\S*"
+    r"|\bwww\.\S*|\b(?:href|src)\s*=\s*(?:\"[^\"]*\"|'[^']*'|\S+)",
+    re.DOTALL,
+)
+
+
+class Placeholders:
+    """The values taken out of one call or conversation, and their tokens.
+
+    A token such as ``<EMAIL_1:9f3c5a7b1c2d3e4f>`` carries a nonce of 64 random
+    bits, so that a look-alike that somebody typed is not restored. The same value
+    under the same label always has the same token. Safe to share between threads;
+    never share one between users.
+    """
+
+    def __init__(self) -> None:
+        self._nonce = secrets.token_hex(8)
+        self._tokens: dict[tuple[str, str], str] = {}
+        self._values: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Placeholders({len(self._values)} values)"
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __reduce__(self) -> tuple[type[Placeholders], tuple[()]]:
+        # The values are what was taken out of a text: they never leave by pickle.
+        return type(self), ()
+
+    def token(self, label: str, value: str) -> str:
+        """The token that stands for a value, made on first use."""
+        kind = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_") or "VALUE"
+        if not kind[0].isalpha():
+            kind = f"X_{kind}"
+        with self._lock:
+            token = self._tokens.get((kind, value))
+            if token is None:
+                number = self._counts[kind] = self._counts.get(kind, 0) + 1
+                token = f"<{kind}_{number}:{self._nonce}>"
+                self._tokens[kind, value] = token
+                self._values[token] = value
+            return token
+
+    def restore(self, text: str, *, everywhere: bool = False) -> str:
+        """Put the values back in place of their tokens.
+
+        Args:
+            text: An answer that may hold tokens of this object.
+            everywhere: Also restore inside URLs, links and code. Off by default,
+                because an injected document could carry values out that way.
+        """
+        if self._nonce not in text:
+            return text
+        forbidden = [] if everywhere else _spans(_NEVER_RESTORED, text)
+        pieces, last = [], 0
+        for match in _TOKEN.finditer(text):
+            value = self._values.get(match.group())
+            while forbidden and forbidden[0][1] <= match.start():
+                forbidden.pop(0)
+            if value is None or (forbidden and forbidden[0][0] < match.end()):
+                continue
+            pieces += [text[last : match.start()], value]
+            last = match.end()
+        return "".join([*pieces, text[last:]])
+
+
+def _spans(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    return [match.span() for match in pattern.finditer(text)]
+
+
+def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """Join the findings that are to be redacted into disjoint ones, by position.
+
+    Overlapping findings become one over their union, under the label of the
+    longest (the first of equals), so that every flagged character goes.
+    """
+    merged: list[Finding] = []
+    longest = 0
+    ordered = sorted(
+        (f for f in findings if f.action is Action.REDACT and f.start < f.end),
+        key=lambda f: (f.start, f.start - f.end, f.label),
+    )
+    for finding in ordered:
+        length = finding.end - finding.start
+        if merged and finding.start < merged[-1].end:
+            last = merged[-1]
+            label = finding.label if length > longest else last.label
+            longest = max(longest, length)
+            end = max(last.end, finding.end)
+            merged[-1] = Finding(label, last.score, last.start, end)
+        else:
+            merged.append(finding)
+            longest = length
+    return merged
+
+
+def redact(text: str, findings: Iterable[Finding], placeholders: Placeholders) -> str:
+    """Replace what is to be redacted by placeholders; nothing else changes.
+
+    Args:
+        text: The text the findings point into.
+        findings: Only those with the action REDACT count.
+        placeholders: Where the values are kept.
+    """
+    pieces, last = [], 0
+    for finding in merge(findings):
+        value = text[finding.start : finding.end]
+        pieces.append(text[last : finding.start])
+        pieces.append(placeholders.token(finding.label, value))
+        last = finding.end
+    return "".join([*pieces, text[last:]]) if pieces else text

@@ -1,0 +1,143 @@
+"""What a guard asks for when it needs something slow, and how it asks.
+
+A query is a value: equal queries are asked once and answered to everybody who
+asked. How it is answered (threads, retries, caches) is the drivers' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ConfigError, unknown
+
+__all__ = ["Ask", "Classify", "OperatingPoint", "Query", "Scores", "Window"]
+
+TOOL_ROLES = frozenset({"tool", "function", "retrieved"})
+
+
+@dataclass(frozen=True, slots=True)
+class Classify:
+    """Score a text with a model of the library.
+
+    Args:
+        model: Folder of a bundle, or None for the shipped one.
+        text: The text of a reading.
+        role: Whose text it is; ``tool``, ``function`` and ``retrieved`` are read
+            as content, every other role as somebody's own words.
+    """
+
+    model: str | None
+    text: str = field(repr=False)
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Put a question about a text to an LLM.
+
+    Args:
+        llm: A function of rubric and text, sync or async.
+        rubric: What the LLM is to decide.
+        text: The text of a reading.
+    """
+
+    llm: Callable[[str, str], Any]
+    rubric: str
+    text: str = field(repr=False)
+
+
+Query = Classify | Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The scores of one stretch of the text that was asked about.
+
+    Args:
+        start: First character, in the text of the query.
+        end: One past the last.
+        scores: Calibrated probability by label, as pairs.
+    """
+
+    start: int
+    end: int
+    scores: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold and the false-positive rate that was measured at it.
+
+    Args:
+        label: The label it is for.
+        role: ``user`` or ``tool``.
+        windows: Texts of at most this many windows; the largest has no limit.
+        fpr: Share of benign texts that reach the threshold, 0 to 1.
+        threshold: Calibrated probability from which a text is flagged.
+    """
+
+    label: str
+    role: str
+    windows: int
+    fpr: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The answer to a Classify.
+
+    Args:
+        windows: Overlapping stretches that together cover the whole text.
+        coverage: Share of the text's characters that the model knows, 0 to 1.
+        operating_points: The thresholds that were measured for the model.
+    """
+
+    windows: tuple[Window, ...]
+    coverage: float
+    operating_points: tuple[OperatingPoint, ...] = ()
+
+    def threshold(self, label: str, role: str, fpr: float) -> float:
+        """The threshold that flags this share of benign texts of this length.
+
+        Raises:
+            ConfigError: The model has no such label, or the rate was not measured.
+        """
+        side = "tool" if role in TOOL_ROLES else "user"
+        points = sorted(
+            (point.windows, point.threshold)
+            for point in self.operating_points
+            if point.label == label and point.role == side and point.fpr == fpr
+        )
+        if not points:
+            raise self._no_point(label, fpr)
+        count = len(self.windows)
+        fitting = (threshold for windows, threshold in points if windows >= count)
+        return next(fitting, points[-1][1])
+
+    def _no_point(self, label: str, fpr: float) -> ConfigError:
+        labels = {point.label for point in self.operating_points}
+        if label not in labels:
+            return unknown("label", label, labels)
+        rates = sorted({p.fpr for p in self.operating_points if p.label == label})
+        known = ", ".join(f"{rate:g}" for rate in rates)
+        return ConfigError(
+            f"no operating point was measured at a false-positive rate of {fpr:g}; "
+            f"choose one of {known}, or pass threshold="
+        )
+
+
+def classify(
+    model: str | None, text: str, role: str
+) -> Generator[Classify, Scores, Scores]:
+    """Ask for the scores of a text: ``scores = yield from classify(...)``."""
+    return (yield Classify(model, text, role))
+
+
+def ask(
+    llm: Callable[[str, str], Any], rubric: str, text: str
+) -> Generator[Ask, Any, Any]:
+    """Ask an LLM about a text: ``answer = yield from ask(...)``."""
+    return (yield Ask(llm, rubric, text))

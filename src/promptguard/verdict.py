@@ -1,0 +1,120 @@
+"""What a check gives: Action, Finding, Verdict."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import Blocked, GuardError
+
+__all__ = ["Action", "Finding", "Verdict"]
+
+
+class Action(enum.IntEnum):
+    """What happens to a text; a verdict takes the worst of its findings."""
+
+    ALLOW = 0
+    FLAG = 1
+    REDACT = 2
+    BLOCK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a guard saw.
+
+    Args:
+        label: What it is, such as ``injection`` or ``email``.
+        score: Calibrated probability, 0 to 1; higher is riskier.
+        start: First character in the text the caller gave.
+        end: One past the last character.
+        guard: Name of the guard; filled in by the engine.
+        action: What to do about it; None means the guard's own action.
+    """
+
+    label: str
+    score: float
+    start: int
+    end: int
+    guard: str = ""
+    action: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of checking one text.
+
+    Args:
+        original: The text that was checked; not in the repr, not pickled.
+        findings: What was found, by position.
+        action: The worst action of the findings.
+        text: The text to go on with: redacted where a finding says so.
+        coverage: Share of the text that the guards could look at, 0 to 1; the
+            least of all guards.
+        timings: Seconds spent inside each guard, as (name, seconds).
+        degraded: True when a guard failed and the caller chose to go on.
+    """
+
+    original: str = field(repr=False)
+    findings: tuple[Finding, ...] = ()
+    action: Action = Action.ALLOW
+    text: str = field(default="", repr=False)
+    coverage: float = 1.0
+    timings: tuple[tuple[str, float], ...] = field(default=(), compare=False)
+    degraded: bool = False
+
+    @property
+    def blocked(self) -> bool:
+        """True when the text must not go on."""
+        return self.action is Action.BLOCK
+
+    @property
+    def flagged(self) -> bool:
+        """True when anything was found, whatever is done about it."""
+        return bool(self.findings)
+
+    def raise_if_blocked(self) -> Verdict:
+        """Return the verdict itself.
+
+        Raises:
+            Blocked: The text must not go on.
+        """
+        if self.blocked:
+            raise Blocked(self)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickle outlives the call: it keeps the redacted text and drops the
+        # original. A blocked or flagged text is not redacted, so it is dropped too.
+        text = self.text if self.action is Action.REDACT else ""
+        return type(self), (
+            "",
+            self.findings,
+            self.action,
+            text,
+            self.coverage,
+            self.timings,
+            self.degraded,
+        )
+
+
+def plausible(finding: Finding, length: int) -> Finding:
+    """The finding itself, if it can be true of a text of this length.
+
+    Raises:
+        GuardError: It cannot. Such a finding comes from a broken guard: redacting a
+            span outside the text or comparing with NaN would let things through.
+    """
+    if not 0 <= finding.start <= finding.end <= length:
+        raise GuardError(
+            finding.guard,
+            f"span {finding.start}..{finding.end} lies outside the text of "
+            f"{length} characters",
+        )
+    if not (math.isfinite(finding.score) and 0 <= finding.score <= 1):
+        raise GuardError(finding.guard, f"score {finding.score} is not within 0..1")
+    if not isinstance(finding.action, Action):
+        raise GuardError(finding.guard, "action is not an Action")
+    return finding
