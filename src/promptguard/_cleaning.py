@@ -1,0 +1,219 @@
+"""From the caller's text to its clean reading, one stage at a time.
+
+Each stage gives the new text and its offsets, None where positions stay the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from ._offsets import Offsets, Rewrite, delete
+from ._unicode import (
+    CHANGES,
+    CONTROLS,
+    IGNORABLE,
+    JOINS,
+    LINE_ENDS,
+    MARKS,
+    SOLID,
+    SPACES,
+    SURROGATES,
+    pattern,
+)
+
+__all__ = ["Debts", "erase", "is_plain", "normalise", "strip"]
+
+# Unicode's Stream-Safe Text Format allows 30 marks on one base. The sort that
+# normalisation does on them is quadratic in older Pythons.
+MOST_MARKS = 30
+
+# One character may become 18 (U+FDFA). All expansions together may add this many
+# characters, and one more for each character of the text that has gone by.
+ALLOWANCE = 65_536
+
+# A backspace erases within the word that it stands in, no further back than this.
+MOST_ERASED = 256
+
+# Normal forms remembered within one text.
+MOST_KNOWN = 4_096
+
+_ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+# Escape sequences of terminals (ECMA-48), such as colours. They contain no spaces here,
+# so that a text may be cut at one. A title or link with spaces in it is left to be
+# read: a model reads it, although a terminal would not show it.
+_MAYBE_TERMINAL = re.compile(r"[\x08\x1b\x7f\x9b\x9d]")
+_TERMINAL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]{0,64}[!-/]{0,8}[@-~]"
+    r"|(?:\x1b\]|\x9d)[!-~]{0,256}?(?:\x07|\x9c|\x1b\\)"
+    r"|(?:\x1b\]|\x9d)[0-9]{1,8};"
+    r"|[\x08\x7f]+"
+)
+
+
+def is_plain(text: str) -> bool:
+    """True for ASCII without control characters, which is its own clean reading."""
+    return text.isascii() and _ASCII_CONTROL.search(text) is None
+
+
+def erase(text: str) -> tuple[str, Offsets | None]:
+    """Take out terminal sequences, and what backspaces erase.
+
+    A backspace or DEL erases the character before it, with its marks, within a word:
+    never a space, or a run of them at the end could hide a whole text.
+    """
+    if not _MAYBE_TERMINAL.search(text):
+        return text, None
+    rewrite = Rewrite(text)
+    gone: list[tuple[int, int]] = []
+    word: deque[int] = deque(maxlen=MOST_ERASED)
+    breaks = pattern(r"[\s{}]", SOLID)
+    unseen = pattern(r"[{}{}{}]", IGNORABLE, CONTROLS, MARKS)
+    at = 0
+    for match in _TERMINAL.finditer(text):
+        start, end = match.span()
+        near = max(at, start - MOST_ERASED)
+        for index in range(near, start):
+            if breaks.match(text, index):
+                word.clear()
+            else:
+                word.append(index)
+        at = end
+        if text[start] not in "\x08\x7f":
+            gone.append((start, end))
+            continue
+        gone.append((start, end))
+        for _ in range(end - start):
+            while word:
+                index = word.pop()
+                gone.append((index, index + 1))
+                if not unseen.match(text, index):
+                    break
+            else:
+                break
+    gone.sort()
+    for start, end in gone:
+        rewrite.replace(start, end, "")
+    return rewrite.finish()
+
+
+def strip(text: str) -> tuple[str, Offsets | None]:
+    """Take out control characters and whatever Unicode says is shown as nothing."""
+    if re.search(r"[\x0b\x0c\x85]", text):
+        # Inside a word these hide it; elsewhere they are line ends.
+        unseen = pattern(r"[{}{}]+|(?<=\w)[\x0b\x0c\x85]+(?=\w)", IGNORABLE, CONTROLS)
+    else:
+        unseen = pattern(r"[{}{}]+", IGNORABLE, CONTROLS)
+    return delete(text, unseen)
+
+
+class Debts:
+    """Where expansions have used some of their allowance and not yet earned it back."""
+
+    __slots__ = ("_ends", "_owed", "_seen", "_starts")
+
+    def __init__(self) -> None:
+        self._starts = array("Q")
+        self._ends = array("Q")
+        self._owed = 0
+        self._seen = 0
+
+    def grant(self, start: int, growth: int) -> bool:
+        """Allow the text to grow at ``start``, or not."""
+        owed = max(0, self._owed - (start - self._seen))
+        if owed + growth > ALLOWANCE:
+            return False
+        self._owed, self._seen = owed + growth, start
+        if not owed:
+            self._starts.append(start)
+            self._ends.append(start)
+        self._ends[-1] = start + self._owed
+        return True
+
+    def at(self, position: int) -> bool:
+        """True when the allowance is not whole at a position."""
+        index = bisect_right(self._starts, position - 1) - 1
+        return index >= 0 and position < self._ends[index]
+
+
+def normalise(text: str) -> tuple[str, Offsets | None, Debts | None]:
+    """NFKC, with plain spaces and line ends and U+FFFD for lone surrogates.
+
+    Expansion beyond the allowance is not done: the text gets at most twice as long
+    plus 65,536 characters, and a character that would make it longer stays as it is.
+    """
+    found = pattern(
+        r"[{}{}{}{}{}{}]+", MARKS, JOINS, CHANGES, LINE_ENDS, SPACES, SURROGATES
+    )
+    merging = pattern(r"[{}{}]", MARKS, JOINS)
+    known: dict[str, _Plan] = {}
+    rewrite, debts = Rewrite(text), Debts()
+    for match in found.finditer(text):
+        start, end = match.span()
+        if start and merging.match(text, start):
+            start -= 1
+        part = text[start:end]
+        plan = known.get(part)
+        if plan is None:
+            plan = _plan(part)
+            if len(known) < MOST_KNOWN and len(part) < MOST_MARKS:
+                known[part] = plan
+        if isinstance(plan, str):
+            rewrite.align(start, end, plan)
+            continue
+        for at, size, new in plan:
+            begin = start + at
+            if len(new) <= size or debts.grant(begin, len(new) - size):
+                rewrite.replace(begin, begin + size, new)
+    text, offsets = rewrite.finish()
+    return text, offsets, debts
+
+
+_Plan = str | Iterable[tuple[int, int, str]]
+"""What becomes of a part: the same number of characters, or (at, size, new) changes."""
+
+
+def _plan(part: str) -> _Plan:
+    merging = pattern(r"[{}{}]", MARKS, JOINS)
+    if not merging.search(part):
+        new = _normal(part)
+        if len(new) == len(part):
+            return new
+    return _changes(part) if len(part) > MOST_MARKS else tuple(_changes(part))
+
+
+def _changes(part: str) -> Iterator[tuple[int, int, str]]:
+    known: dict[str, str] = {}
+    for match in pattern(r"(?s:.)[{}{}]*", MARKS, JOINS).finditer(part):
+        old = match[0]
+        new = known.get(old)
+        if new is None:
+            new = _normal(_capped(old))
+            if len(known) < MOST_KNOWN:
+                known[old] = new
+        if new != old:
+            yield match.start(), len(old), new
+
+
+_PLAIN = {0x0B: "\n", 0x0C: "\n", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
+_PLAIN |= {0x1680: " ", 0x2800: " "}
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def _normal(part: str) -> str:
+    part = unicodedata.normalize("NFKC", part).translate(_PLAIN)
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", part)
+
+
+def _capped(cluster: str) -> str:
+    """A base and its marks, with no more marks in a row than are safe to sort."""
+    if len(cluster) <= MOST_MARKS // 2:
+        return cluster
+    excess = pattern(rf"([{{}}]{{{{{MOST_MARKS}}}}})[{{}}]+", MARKS, MARKS)
+    cluster = unicodedata.normalize("NFKD", excess.sub(r"\1", cluster))
+    return excess.sub(r"\1", cluster)

@@ -1,0 +1,180 @@
+"""Text and its readings: what a text says once disguises are undone.
+
+A reading is another text made from the original, with a map back: whatever a guard
+finds in a reading is reported, and redacted, in the caller's own characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ._cleaning import Debts, erase, is_plain, normalise, strip
+from ._offsets import Offsets
+from .errors import ConfigError, unknown
+
+__all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
+
+READING_VERSION = 1
+"""Changes whenever a text would be read differently; a model records what it saw."""
+
+ROLES = (
+    "system",
+    "developer",
+    "user",
+    "assistant",
+    "tool",
+    "function",
+    "retrieved",
+)
+
+
+class Reading:
+    """One way to read a text, with the way back to the original.
+
+    Args:
+        name: What kind of reading it is, such as ``clean``.
+        text: What it reads.
+    """
+
+    __slots__ = ("_length", "_stages", "name", "text")
+
+    def __init__(
+        self, name: str, text: str, length: int, stages: tuple[Offsets, ...] = ()
+    ) -> None:
+        self.name = name
+        self.text = text
+        self._length = length
+        self._stages = stages
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where a part of this reading stands in the original.
+
+        Args:
+            start: First character in this reading.
+            end: One past the last.
+
+        Raises:
+            ConfigError: There is no such part.
+        """
+        if not 0 <= start <= end <= len(self.text):
+            raise ConfigError(
+                f"no span {start}..{end} in a reading of {len(self.text)} characters"
+            )
+        if start == len(self.text):
+            return self._length, self._length
+        if start == end:
+            for offsets in reversed(self._stages):
+                start = offsets.first(start)
+            return start, start
+        final = end - 1
+        for offsets in reversed(self._stages):
+            start, final = offsets.first(start), offsets.last(final) - 1
+        return start, final + 1
+
+    def position(self, original_index: int) -> int:
+        """The first character of this reading that begins at or after an original one.
+
+        Gives the length of the reading if there is none.
+        """
+        index = original_index
+        for offsets in self._stages:
+            index = offsets.position(index)
+        return min(max(index, 0), len(self.text))
+
+    def __repr__(self) -> str:
+        return f"Reading(name={self.name!r}, {len(self.text)} characters)"
+
+
+class Text:
+    """One text, who said it, and its readings. Do not change it.
+
+    Args:
+        original: What the caller gave. It may be empty and is never altered.
+        role: Who said it, one of ``ROLES``.
+        history: Earlier (role, text) pairs of the conversation.
+        start: Where to look from; what lies before is only context.
+
+    Raises:
+        ConfigError: An argument is of the wrong type, or the role is unknown.
+    """
+
+    __slots__ = ("_clean", "_debts", "history", "original", "role", "start")
+
+    def __init__(
+        self,
+        original: str,
+        role: str = "user",
+        history: tuple[tuple[str, str], ...] = (),
+        *,
+        start: int = 0,
+    ) -> None:
+        if not isinstance(original, str):
+            raise ConfigError(f"a text is a str, not {type(original).__name__}")
+        if role not in ROLES:
+            raise unknown("role", role, ROLES)
+        if history:
+            history = _turns(history)
+        if not 0 <= start <= len(original):
+            raise ConfigError(
+                f"start {start} lies outside the text of {len(original)} characters"
+            )
+        # A subclass may answer as it likes; from here on it is a plain string.
+        self.original = str.__str__(original)
+        self.role = role
+        self.history = history
+        self.start = start
+        self._clean: Reading | None = None
+        self._debts: Debts | None = None
+
+    @property
+    def clean(self) -> Reading:
+        """The text without what nobody sees, in compatibility form (NFKC).
+
+        Terminal sequences and erased characters, control characters but TAB, LF and
+        CR, and all default-ignorable characters are out, also the joiners of emoji
+        and Indic scripts; spaces are plain, marks at most 30 in a row, and a lone
+        surrogate is U+FFFD. It is at most twice as long as the original plus 65,536
+        characters: beyond that, characters that NFKC would expand stay as they are.
+        """
+        if self._clean is None:
+            self._clean = self._read()
+        return self._clean
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What a classifier should look at."""
+        return (self.clean,)
+
+    def _read(self) -> Reading:
+        text = self.original
+        if is_plain(text):
+            return Reading("clean", text, len(text))
+        stages: list[Offsets | None] = []
+        text, offsets = erase(text)
+        stages.append(offsets)
+        text, offsets = strip(text)
+        stages.append(offsets)
+        text, offsets, self._debts = normalise(text)
+        stages.append(offsets)
+        return Reading(
+            "clean",
+            text,
+            len(self.original),
+            tuple(stage for stage in stages if stage is not None),
+        )
+
+    def __repr__(self) -> str:
+        return f"Text({len(self.original)} characters, role={self.role!r})"
+
+
+def _turns(history: Iterable[object]) -> tuple[tuple[str, str], ...]:
+    turns = []
+    for turn in history:
+        match turn:
+            case (str(role), str(said)):
+                if role not in ROLES:
+                    raise unknown("role", role, ROLES)
+                turns.append((role, said))
+            case _:
+                raise ConfigError("history holds (role, text) pairs of strings")
+    return tuple(turns)
