@@ -1,0 +1,97 @@
+"""The documents hold: their Python runs and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from promptguard.testing import ChatServer
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+MARKS = {"passed", "stopped", "flagged"}
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+by_path = pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+@pytest.fixture
+def chat_server(monkeypatch):
+    """What `OpenAI()` talks to while a document or an example runs."""
+    with ChatServer("Paris is the capital of France.") as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        monkeypatch.setenv("OPENAI_API_KEY", "not-a-key")
+        yield server
+
+
+def code_of(path: Path) -> str:
+    """All blocks of a document, each on the lines where it stands."""
+    text = path.read_text(encoding="utf-8")
+    code = ""
+    for block in BLOCK.finditer(text):
+        line = text.count("\n", 0, block.start(1))
+        code += "\n" * (line - code.count("\n")) + block.group(1)
+    return code
+
+
+@by_path
+def test_every_python_block_runs(path, chat_server, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    # A real module, because dataclasses and pickle look for one.
+    module = types.ModuleType("document")
+    monkeypatch.setitem(sys.modules, "document", module)
+    exec(compile(code_of(path), path, "exec"), module.__dict__)
+
+
+@by_path
+def test_every_relative_link_leads_to_a_file(path):
+    links = LINK.findall(path.read_text(encoding="utf-8"))
+    inside = [link.partition("#")[0] for link in links if "://" not in link]
+    assert not [link for link in inside if not (path.parent / link).exists()]
+
+
+@by_path
+def test_no_python_block_escapes_the_test(path):
+    text = path.read_text(encoding="utf-8")
+    fences = re.findall(r"^\s*(?:```|~~~)\s*(\w+)", text, re.MULTILINE)
+    python = [fence for fence in fences if fence.lower().startswith("py")]
+    assert len(python) == len(BLOCK.findall(text))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_runs(path, chat_server, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", path],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout
+
+
+def test_the_demo_stops_attacks_and_lets_questions_pass(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "demo.py"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = [line.split() for line in done.stdout.splitlines()]
+    marks = [words[0] for words in shown if words and words[0] in MARKS]
+    assert marks == ["passed"] * 3 + ["stopped"] * 3 + ["passed", "stopped"]
+    assert "Heliotrope" not in done.stdout
