@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from ._offsets import Offsets, Rewrite, delete
 from ._unicode import (
@@ -23,7 +24,7 @@ from ._unicode import (
     SOLID,
     SPACES,
     SURROGATES,
-    pattern,
+    one_of,
 )
 
 __all__ = ["Debts", "erase", "is_plain", "normalise", "strip"]
@@ -72,8 +73,7 @@ def erase(text: str) -> tuple[str, Offsets | None]:
     rewrite = Rewrite(text)
     gone: list[tuple[int, int]] = []
     word: deque[int] = deque(maxlen=MOST_ERASED)
-    breaks = pattern(r"[\s{}]", SOLID)
-    unseen = pattern(r"[{}{}{}]", IGNORABLE, CONTROLS, MARKS)
+    breaks, trailing = _breaks(), _trailing()
     at = 0
     for match in _TERMINAL.finditer(text):
         start, end = match.span()
@@ -92,7 +92,7 @@ def erase(text: str) -> tuple[str, Offsets | None]:
             while word:
                 index = word.pop()
                 gone.append((index, index + 1))
-                if not unseen.match(text, index):
+                if not trailing.match(text, index):
                     break
             else:
                 break
@@ -105,11 +105,8 @@ def erase(text: str) -> tuple[str, Offsets | None]:
 def strip(text: str) -> tuple[str, Offsets | None]:
     """Take out control characters and whatever Unicode says is shown as nothing."""
     if re.search(r"[\x0b\x0c\x85]", text):
-        # Inside a word these hide it; elsewhere they are line ends.
-        unseen = pattern(r"[{}{}]+|(?<=\w)[\x0b\x0c\x85]+(?=\w)", IGNORABLE, CONTROLS)
-    else:
-        unseen = pattern(r"[{}{}]+", IGNORABLE, CONTROLS)
-    return delete(text, unseen)
+        return delete(text, _unseen(r"|(?<=\w)[\x0b\x0c\x85]+(?=\w)"))
+    return delete(text, _unseen())
 
 
 class Debts:
@@ -125,7 +122,9 @@ class Debts:
 
     def grant(self, start: int, growth: int) -> bool:
         """Allow the text to grow at ``start``, or not."""
-        owed = max(0, self._owed - (start - self._seen))
+        owed = self._owed - (start - self._seen)
+        if owed < 0:
+            owed = 0
         if owed + growth > ALLOWANCE:
             return False
         self._owed, self._seen = owed + growth, start
@@ -147,10 +146,8 @@ def normalise(text: str) -> tuple[str, Offsets | None, Debts | None]:
     Expansion beyond the allowance is not done: the text gets at most twice as long
     plus 65,536 characters, and a character that would make it longer stays as it is.
     """
-    found = pattern(
-        r"[{}{}{}{}{}{}]+", MARKS, JOINS, CHANGES, LINE_ENDS, SPACES, SURROGATES
-    )
-    merging = pattern(r"[{}{}]", MARKS, JOINS)
+    found = _to_normalise(_WIDE.search(text) is not None)
+    merging = _merging()
     known: dict[str, _Plan] = {}
     rewrite, debts = Rewrite(text), Debts()
     for match in found.finditer(text):
@@ -179,27 +176,30 @@ _Plan = str | Iterable[tuple[int, int, str]]
 
 
 def _plan(part: str) -> _Plan:
-    merging = pattern(r"[{}{}]", MARKS, JOINS)
-    if not merging.search(part):
-        new = _normal(part)
-        if len(new) == len(part):
-            return new
-    return _changes(part) if len(part) > MOST_MARKS else tuple(_changes(part))
+    if _merging().search(part):
+        clusters = _clusters().finditer(part)
+        changes = _changes((match.start(), match[0]) for match in clusters)
+    else:
+        single = {ord(char): _normal(char) for char in set(part)}
+        if all(len(new) == 1 for new in single.values()):
+            return part.translate(single)
+        changes = _changes(enumerate(part))
+    return changes if len(part) > MOST_MARKS else tuple(changes)
 
 
-def _changes(part: str) -> Iterator[tuple[int, int, str]]:
+def _changes(clusters: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
     known: dict[str, str] = {}
-    for match in pattern(r"(?s:.)[{}{}]*", MARKS, JOINS).finditer(part):
-        old = match[0]
+    for start, old in clusters:
         new = known.get(old)
         if new is None:
             new = _normal(_capped(old))
             if len(known) < MOST_KNOWN:
                 known[old] = new
         if new != old:
-            yield match.start(), len(old), new
+            yield start, len(old), new
 
 
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
 _PLAIN = {0x0B: "\n", 0x0C: "\n", 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
 _PLAIN |= {0x1680: " ", 0x2800: " "}
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -214,6 +214,46 @@ def _capped(cluster: str) -> str:
     """A base and its marks, with no more marks in a row than are safe to sort."""
     if len(cluster) <= MOST_MARKS // 2:
         return cluster
-    excess = pattern(rf"([{{}}]{{{{{MOST_MARKS}}}}})[{{}}]+", MARKS, MARKS)
+    excess = _excess()
     cluster = unicodedata.normalize("NFKD", excess.sub(r"\1", cluster))
     return excess.sub(r"\1", cluster)
+
+
+@cache
+def _breaks() -> re.Pattern[str]:
+    return re.compile(rf"\s|{one_of(SOLID)}")
+
+
+@cache
+def _trailing() -> re.Pattern[str]:
+    return re.compile(one_of(IGNORABLE, CONTROLS, MARKS))
+
+
+@cache
+def _unseen(hidden: str = "") -> re.Pattern[str]:
+    sets = IGNORABLE, CONTROLS
+    return re.compile(f"{one_of(*sets, rare=True)}{one_of(*sets)}*{hidden}")
+
+
+@cache
+def _to_normalise(wide: bool) -> re.Pattern[str]:
+    sets = MARKS, JOINS, CHANGES, LINE_ENDS, SPACES, SURROGATES
+    if wide:
+        return re.compile(f"{one_of(*sets, rare=True)}{one_of(*sets)}*")
+    return re.compile(one_of(*sets, narrow=True) + "+")
+
+
+@cache
+def _merging() -> re.Pattern[str]:
+    return re.compile(one_of(MARKS, JOINS))
+
+
+@cache
+def _clusters() -> re.Pattern[str]:
+    return re.compile(f"(?s:.){one_of(MARKS, JOINS)}*")
+
+
+@cache
+def _excess() -> re.Pattern[str]:
+    mark = one_of(MARKS)
+    return re.compile(f"({mark}{{{MOST_MARKS}}}){mark}+")

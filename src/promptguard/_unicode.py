@@ -3,16 +3,15 @@
 Facts from the Unicode Character Database, version 18.0 (UnicodeData.txt,
 DerivedNormalizationProps.txt, DerivedCoreProperties.txt; Unicode License v3). They are
 written down here because the database that comes with Python differs between its
-versions and does not know Default_Ignorable_Code_Point at all. A pattern is compiled
-when it is first asked for, which plain ASCII text never does.
+versions and does not know Default_Ignorable_Code_Point at all. Patterns are
+compiled from them when they are first asked for, which plain ASCII text never does.
 """
 
 from __future__ import annotations
 
-import re
-from functools import cache
+from itertools import pairwise
 
-__all__ = ["char_class", "pattern"]
+__all__ = ["one_of"]
 
 # Combining marks, and what decomposes to something that begins with one.
 MARKS = """
@@ -108,18 +107,25 @@ AC00-D7A3 20000-2A6DF 2A700-2EBE0 30000-3134A
 """
 
 
-def char_class(*sets: str) -> str:
-    """The sets as the inside of a regular expression's brackets."""
-    parts = []
+def one_of(*sets: str, rare: bool = False, narrow: bool = False) -> str:
+    """A regular expression for one character out of the sets.
+
+    The engine has a table up to U+FFFF, and tries the ranges beyond one by one.
+
+    Args:
+        sets: Code points and ranges of them, in hexadecimal.
+        rare: Write it as everything but the others: quick to say no.
+        narrow: Leave out what lies beyond U+FFFF, for a text that stays below.
+    """
+    ranges = []
     for item in " ".join(sets).split():
         first, _, last = item.partition("-")
-        parts.append(f"\\U{int(first, 16):08x}")
-        if last:
-            parts.append(f"-\\U{int(last, 16):08x}")
-    return "".join(parts)
-
-
-@cache
-def pattern(template: str, *sets: str) -> re.Pattern[str]:
-    """A regular expression with one ``{}`` for each set of characters."""
-    return re.compile(template.format(*map(char_class, sets)))
+        ranges.append((int(first, 16), int(last or first, 16)))
+    if narrow:
+        ranges = [(first, last) for first, last in ranges if last <= 0xFFFF]
+    if rare:
+        ranges.sort()
+        edges = [(-1, -1), *ranges, (0x110000, 0x110000)]
+        ranges = [(a[1] + 1, b[0] - 1) for a, b in pairwise(edges) if a[1] + 1 < b[0]]
+    inside = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+    return f"[^{inside}]" if rare else f"[{inside}]"
