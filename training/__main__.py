@@ -1,0 +1,178 @@
+"""Runs the pipeline or one of its stages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from . import config as configuration
+from .config import Config
+from .errors import PipelineError
+from .stage import Stage, run
+
+__all__ = ["STAGES", "main"]
+
+_DESCRIPTION = """\
+Makes the model that the library ships, stage by stage. Each stage writes one folder
+under the build folder, with a manifest that names what it read by SHA-256; a stage
+whose inputs and settings have not changed is skipped.
+"""
+
+_EXAMPLES = """\
+examples:
+  python -m training run training/configs/first.toml
+      everything that has changed, up to the bundle in src/promptguard/models
+  python -m training train training/configs/first.toml
+      one stage; those it needs must have run. An interrupted training goes on
+      from its last checkpoint
+  python -m training run training/configs/first.toml --until train --data /data
+      the stages up to training, with the data somewhere else
+
+It needs the training environment (`make train-env`) and the data folder, which lies
+outside this repository. Nothing is downloaded.
+"""
+
+
+def _work(module: str) -> Callable[[Config, Mapping[str, Path], Path], None]:
+    """The stage's function, imported when it runs: torch takes seconds."""
+
+    def work(config: Config, needed: Mapping[str, Path], out: Path) -> None:
+        from importlib import import_module
+
+        import_module(f"training.{module}").make(config, needed, out)
+
+    return work
+
+
+def _data_files(config: Config) -> list[Path]:
+    from . import data
+
+    return data.files(config)
+
+
+def _encoder_files(config: Config) -> list[Path]:
+    folder = config.encoder_folder()
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    return [folder / name for name in names]
+
+
+STAGES = (
+    Stage(
+        "data",
+        "published sources into training rows and held-out texts",
+        _work("data"),
+        settings=lambda config: config.data,
+        files=lambda config: [*_data_files(config), *_encoder_files(config)[2:]],
+    ),
+    Stage(
+        "train",
+        "fine-tune the encoder with a head per label set",
+        _work("train"),
+        needs=("data",),
+        settings=lambda config: config.train,
+        files=_encoder_files,
+        resumes=True,
+    ),
+    Stage(
+        "temperature",
+        "make the scores probabilities, on rows held out of training",
+        _work("temperature"),
+        needs=("data", "train"),
+    ),
+    Stage(
+        "export",
+        "the model as ONNX, the same to 1e-4",
+        _work("export"),
+        needs=("temperature",),
+    ),
+    Stage(
+        "quantize",
+        "int8 weights, one scale per channel, in a folder the library can load",
+        _work("quantize"),
+        needs=("export",),
+        settings=lambda config: [config.name, config.data.window, config.data.overlap],
+        files=lambda config: _encoder_files(config)[2:],
+    ),
+    Stage(
+        "calibrate",
+        "thresholds by false-positive rate, through the library, on benign texts",
+        _work("calibrate"),
+        needs=("data", "quantize"),
+        settings=lambda config: config.calibrate,
+    ),
+    Stage(
+        "evaluate",
+        "the test sets and the unseen sources, through the library",
+        _work("evaluate"),
+        needs=("data", "calibrate"),
+        settings=lambda config: config.evaluate,
+        files=lambda config: [config.sources_file],
+    ),
+    Stage(
+        "bundle",
+        "the folder that the library ships",
+        _work("bundle"),
+        needs=("data", "calibrate", "evaluate"),
+        settings=lambda config: config.release,
+        files=lambda config: [config.sources_file],
+    ),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        config = configuration.load(
+            options.config, data_root=options.data, build=options.build
+        )
+        for stage in _chosen(options):
+            run(stage, config, force=options.force)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _chosen(options: argparse.Namespace) -> tuple[Stage, ...]:
+    names = [stage.name for stage in STAGES]
+    if options.command == "run":
+        return STAGES[: names.index(options.until) + 1]
+    return (STAGES[names.index(options.command)],)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    whole = commands.add_parser("run", help="every stage in order")
+    whole.add_argument(
+        "--until",
+        choices=[stage.name for stage in STAGES],
+        default=STAGES[-1].name,
+        help="the last stage to run",
+    )
+    singles = [commands.add_parser(s.name, help=s.purpose) for s in STAGES]
+    for command in (whole, *singles):
+        command.add_argument("config", type=Path, help="a TOML file, see configs/")
+        command.add_argument("--data", help="data folder, instead of data_root")
+        command.add_argument("--build", help="build folder, instead of build")
+        command.add_argument(
+            "--force", action="store_true", help="run even if nothing has changed"
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

