@@ -1,0 +1,113 @@
+"""Guards that ask the model: PromptInjection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+from ..guard import Guard, Inspection
+from ..queries import Scores, classify
+from ..text import Text
+from ..verdict import Action, Finding
+
+__all__ = ["PromptInjection"]
+
+FPR = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptInjection(Guard):
+    """Instructions that turn a model against its operator, told by a learned model.
+
+    The role decides how a text is read: what is a request in the user's own words is
+    an attack in a tool's output. Long texts are read in overlapping windows, to their
+    end; a finding spans the flagged windows, not the words of the attack.
+
+    Args:
+        fpr: Share of benign texts that may be flagged: 0.001, 0.005, 0.01, 0.02 or
+            0.05. The threshold follows from it, by role and length of the text.
+        threshold: Calibrated probability from which a text is flagged; decides
+            instead of ``fpr``.
+        model: Folder of another bundle; None is the model that is shipped.
+        band: Scores (low, high) between which ``then()`` asks its second guard: what
+            reaches ``high`` stands, and from ``low`` on even a text that is not
+            flagged is passed on, as a finding with ``Action.ALLOW``.
+
+    Raises:
+        ConfigError: An argument is of the wrong type or out of range, or both
+            ``fpr`` and ``threshold`` are given.
+    """
+
+    fpr: float = FPR
+    threshold: float | None = None
+    model: str | None = None
+    band: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not _is_share(self.fpr) or self.fpr in (0, 1):
+            raise ConfigError("fpr must be a share between 0 and 1, such as 0.01")
+        if self.threshold is not None:
+            if not _is_share(self.threshold):
+                raise ConfigError("threshold must be a probability from 0 to 1")
+            if self.fpr != FPR:
+                raise ConfigError("pass fpr or threshold, not both")
+        if self.model is not None and not isinstance(self.model, str):
+            raise ConfigError("model must be the path of a bundle's folder, a string")
+        if self.band is not None and not _is_band(self.band):
+            raise ConfigError("band must be two probabilities, the lower one first")
+
+    def inspect(self, text: Text) -> Inspection:
+        """Ask the model about the clean reading."""
+        reading = text.clean
+        scores = yield from classify(self.model, reading.text, text.role)
+        threshold = self.threshold
+        if threshold is None:
+            threshold = scores.threshold("injection", text.role, self.fpr)
+        found = False
+        for score, start, end in _flagged(scores, threshold):
+            found = True
+            yield Finding("injection", score, *reading.span(start, end))
+        if self.band is not None and not found:
+            for score, start, end in _flagged(scores, self.band[0]):
+                span = reading.span(start, end)
+                yield Finding("injection", score, *span, action=Action.ALLOW)
+
+    def settles(self, finding: Finding) -> bool:
+        """True above the band: no second opinion is asked for."""
+        return self.band is not None and finding.score >= self.band[1]
+
+
+def _flagged(scores: Scores, threshold: float) -> Iterator[tuple[float, int, int]]:
+    """Runs of windows that reach the threshold: the highest score and the span."""
+    best, start, end = -1.0, 0, 0
+    for window in scores.windows:
+        score = next((s for label, s in window.scores if label == "injection"), None)
+        if score is None:
+            raise ConfigError("the model has no label 'injection'; choose another one")
+        if score < threshold:
+            if best >= 0:
+                yield best, start, end
+            best = -1.0
+            continue
+        start = window.start if best < 0 else start
+        best, end = max(best, score), window.end
+    if best >= 0:
+        yield best, start, end
+
+
+def _is_band(value: object) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    return all(map(_is_share, value)) and bool(value[0] < value[1])
+
+
+def _is_share(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and 0 <= value <= 1
+    )

@@ -1,0 +1,176 @@
+"""Windows of token ids into scores: one session for each model of this process."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import onnxruntime as ort
+
+from ..errors import ConfigError, ModelError
+from ..queries import TOOL_ROLES, Classify, Scores, Window
+from .bundle import Bundle
+from .encode import Encoder, Piece
+
+__all__ = ["answer", "set_threads", "warmup"]
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def answer(query: Classify) -> Scores:
+    """The scores of a text, window by window. Safe from any number of threads.
+
+    Raises:
+        ModelError: A model file is missing or altered, the model cannot be run, or
+            the text is longer than a model reads.
+    """
+    model = _models.get(query.model or "")
+    if model is None:
+        model = _load(query.model)
+    return model.answer(query)
+
+
+def warmup(model: str | None = None) -> None:
+    """Load a model and run it once."""
+    answer(Classify(model, "warm-up", "user"))
+
+
+def set_threads(count: int) -> None:
+    """Let a run use so many threads, one by default.
+
+    More make long texts faster and take the cores from other runs. Models are loaded
+    anew on their next use.
+
+    Raises:
+        ConfigError: The count is not a whole number of at least one.
+    """
+    global _threads
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ConfigError("the number of threads must be a whole number of at least 1")
+    with _lock:
+        _threads = count
+        _models.clear()
+
+
+class _Model:
+    """A loaded bundle."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        self._encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
+        self._points = bundle.operating_points
+        self._outputs = [name for name, _ in bundle.heads]
+        self._labels = [labels for _, labels in bundle.heads]
+        self._session = _session(bundle, threads)
+        shape = (1, bundle.window)
+        self._mask = np.ones(shape, np.int64)
+        self._kinds = (np.zeros(shape, np.int64), np.ones(shape, np.int64))
+
+    def answer(self, query: Classify) -> Scores:
+        encoded = self._encoder.encode(query.text)
+        kinds = self._kinds[query.role in TOOL_ROLES]
+        windows = tuple(
+            Window(piece.start, piece.end, tuple(self._scores(piece, kinds)))
+            for piece in encoded.pieces
+        )
+        return Scores(windows, encoded.coverage, self._points)
+
+    def _scores(
+        self, piece: Piece, kinds: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    ) -> Iterator[tuple[str, float]]:
+        # One window a run: dynamic int8 scales depend on what else is in the batch.
+        length = len(piece.ids)
+        feed = {
+            "input_ids": np.array((piece.ids,), np.int64),
+            "attention_mask": self._mask[:, :length],
+            "token_type_ids": kinds[:, :length],
+        }
+        try:
+            outputs = self._session.run(self._outputs, feed)
+        except Exception as error:
+            # Its message may name token ids, which are the text.
+            kind = type(error).__name__
+            raise ModelError(f"the model cannot be run ({kind})") from None
+        for labels, logits in zip(self._labels, outputs, strict=True):
+            for label, logit in zip(labels, logits[0].tolist(), strict=True):
+                yield label, _sigmoid(logit)
+
+
+def _sigmoid(logit: float) -> float:
+    if math.isnan(logit):
+        raise ModelError("the model gave a score that is not a number")
+    if logit < 0:
+        # The other way round, a large negative logit would overflow.
+        grown = math.exp(logit)
+        return grown / (1.0 + grown)
+    return 1.0 / (1.0 + math.exp(-logit))
+
+
+def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Both keep memory for every length that was ever seen.
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    try:
+        session = ort.InferenceSession(
+            bundle.model, options, providers=["CPUExecutionProvider"]
+        )
+        inputs = {value.name for value in session.get_inputs()}
+        outputs = {value.name: value.shape for value in session.get_outputs()}
+    except Exception as error:
+        kind = type(error).__name__
+        raise ModelError(
+            f"{bundle.path / 'model.onnx'} is not a model that ONNX Runtime "
+            f"{ort.__version__} can load ({kind})"
+        ) from None
+    if inputs != set(_INPUTS):
+        raise ModelError(
+            f"{bundle.path / 'model.onnx'} takes {', '.join(sorted(inputs))}; "
+            f"it must take {', '.join(_INPUTS)}"
+        )
+    for name, labels in bundle.heads:
+        if name not in outputs or outputs[name][-1] not in (len(labels), None):
+            raise ModelError(
+                f"{bundle.path / 'model.onnx'} has no output {name!r} of "
+                f"{len(labels)} columns, which bundle.json names"
+            )
+    return session
+
+
+_threads = 1
+_models: dict[str, _Model] = {}
+# A finaliser may fork while the lock is held by this very thread.
+_lock = threading.RLock()
+_left_behind: list[dict[str, _Model]] = []
+
+
+def _load(path: str | None) -> _Model:
+    with _lock:
+        model = _models.get(path or "")
+        if model is None:
+            model = _models[path or ""] = _Model(Bundle.load(path), _threads)
+        return model
+
+
+def _after_fork() -> None:
+    """Begin anew in a forked child: the parent's session threads do not exist here."""
+    global _lock, _models
+    # Taking an old session apart would wait for its threads for ever.
+    _left_behind.append(_models)
+    _models = {}
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # The lock is held across a fork, so that no session is half made in the child.
+    os.register_at_fork(
+        before=lambda: _lock.acquire() and None,
+        after_in_parent=lambda: _lock.release(),
+        after_in_child=_after_fork,
+    )
