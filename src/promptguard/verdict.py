@@ -72,8 +72,8 @@ class Verdict:
 
     @property
     def flagged(self) -> bool:
-        """True when anything was found, whatever is done about it."""
-        return bool(self.findings)
+        """True when something was found that is more than allowed."""
+        return self.action > Action.ALLOW
 
     def raise_if_blocked(self) -> Verdict:
         """Return the verdict itself.
