@@ -75,10 +75,10 @@ class Composer:
         attack, category, lang = self._attack(rng)
         kind = rng.choices(list(self.pieces), [_SHARE[k] for k in self.pieces])[0]
         source = rng.choice(self.pieces[kind])
-        used = len(self.encoder.tokens(attack)[0]) + 12
-        if used > self.room - 24:
+        left = self.room - len(self.encoder.tokens(attack)[0]) - 4
+        if left < 8:
             return None
-        piece = crop(self.encoder, source.text, rng, rng.randint(16, self.room - used))
+        piece = crop(self.encoder, source.text, rng, rng.randint(min(16, left), left))
         text = _plant(rng, piece, attack, kind)
         if len(self.encoder.tokens(text)[0]) > self.room:
             return None
@@ -91,7 +91,8 @@ class Composer:
         """A user's own request beside the document it is about: benign."""
         source = rng.choice(self.pieces["prose"])
         request = rng.choice(self.requests).text.strip()
-        piece = crop(self.encoder, source.text, rng, rng.randint(24, self.room - 70))
+        left = max(8, self.room - len(self.encoder.tokens(request)[0]) - 4)
+        piece = crop(self.encoder, source.text, rng, rng.randint(min(16, left), left))
         parts = [request, piece] if rng.random() < 0.5 else [piece, request]
         text = rng.choice(["\n\n", "\n", " ", "\n---\n"]).join(parts)
         labels = {"injection": 0}

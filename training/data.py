@@ -193,7 +193,8 @@ class _Maker:
         if row.attack:
             spans = self.encoder.tokens(row.text)[1]
             return [replace(row, role=role, text=row.text[: spans[self.room - 1][1]])]
-        room = self.room if rng.random() < 0.7 else rng.randint(16, 200)
+        # What tools return is often short: shortness must not look like an attack.
+        room = self.room if rng.random() < 0.7 else rng.randint(16, self.room)
         return [replace(row, role=role, text=crop(self.encoder, row.text, rng, room))]
 
     def _composed(

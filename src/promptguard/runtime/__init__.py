@@ -1,0 +1,1 @@
+"""Runs the models: the only room that imports numpy, tokenizers and ONNX Runtime."""

@@ -48,7 +48,7 @@ def set_threads(count: int) -> None:
         ConfigError: The count is not a whole number of at least one.
     """
     global _threads
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if type(count) is not int or count < 1:
         raise ConfigError("the number of threads must be a whole number of at least 1")
     with _lock:
         _threads = count

@@ -1,0 +1,131 @@
+"""The bundle stage: the folder that the library ships."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from promptguard.runtime.bundle import NEEDED, Bundle
+
+from .config import Config
+from .evaluate import markdown
+from .folder import read_statement, write_statement
+from .rows import Sources, load_sources
+from .stage import digest, write_atomically
+
+__all__ = ["card", "make"]
+
+_CARD = """\
+# {name}
+
+The model inside promptguard: prompt injection, for text in a user's own words and for
+text that a tool, a document or a page brought in.
+
+- encoder: all-MiniLM-L6-v2 (Apache-2.0), 6 layers, 384 wide, fine-tuned; the mean over
+  its tokens; one linear head. The role of the text is its token type.
+- input: promptguard's clean reading of the text, reading version {reading}, in windows
+  of {window} tokens that overlap by {overlap}. Every window is scored by itself.
+- output: a calibrated probability for each window. Thresholds by false-positive rate,
+  role and number of windows are in bundle.json, with how many benign texts each was
+  measured on and where it was borrowed from a neighbour.
+- format: ONNX, int8 weights with a scale for each channel, {size:.1f} MB.
+- licence: Apache-2.0
+
+## What it is for, and what not
+
+It tells attempts to turn a model against its operator from ordinary text: overrides,
+jailbreaks, prompt extraction, and instructions planted in content. It is one layer. It
+does not tell harmful requests from harmless ones, and a patient attacker will find
+wordings it misses. It reads English well; its vocabulary knows few Chinese, Japanese or
+Thai words, and says so in the coverage of the verdict. A finding spans the flagged
+windows, not the words of the attack.
+
+## Data
+
+Only sources under open licences. Test sets were never trained on or selected by, and a
+training text that shares eight words in a row with one of them was left out. The unseen
+sources were kept out of training whole; their benign texts, and {held_out:.0%} of every
+other source, set the thresholds.
+
+| source | licences | attacks | benign | origin |
+| --- | --- | ---: | ---: | --- |
+{sources}
+
+Rows named `planted` were made here: an attack of these sources, or a wording of our
+own, at a random place of a benign text. `pasted` puts a user's request beside a
+document.
+
+## Figures
+
+{report}"""
+
+
+def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
+    """Gather the files, write the card, and put them where the library looks."""
+    for name in NEEDED:
+        shutil.copy(needed["calibrate"] / name, out / name)
+    bundle = Bundle.load(str(needed["calibrate"]))
+    summary = json.loads((needed["data"] / "summary.json").read_bytes())
+    report = json.loads((needed["evaluate"] / "report.json").read_bytes())
+    text = card(config, bundle, load_sources(config.sources_file), summary, report)
+    write_atomically(out / "MODEL_CARD.md", text.encode())
+    statement = read_statement(needed["calibrate"])
+    statement["made_from"] = {
+        "configuration": config.name,
+        "seed": config.seed,
+        "data": digest(needed["data"] / "train.jsonl.gz"),
+        "sources": digest(config.sources_file),
+    }
+    write_statement(out, statement)
+    release = Path(config.release)
+    release.mkdir(parents=True, exist_ok=True)
+    for path in sorted(out.iterdir()):
+        if path.name in (*NEEDED, "MODEL_CARD.md", "bundle.json"):
+            write_atomically(release / path.name, path.read_bytes())
+    Bundle.load(str(release))
+
+
+def card(
+    config: Config,
+    bundle: Bundle,
+    sources: Sources,
+    summary: Mapping[str, Any],
+    report: Mapping[str, Any],
+) -> str:
+    """The model card: what it is, what it was made from, how good it is."""
+    from promptguard.text import READING_VERSION
+
+    figures = markdown(report).partition("\n\n")[2]
+    return _CARD.format(
+        name=config.name,
+        reading=READING_VERSION,
+        window=bundle.window,
+        overlap=bundle.overlap,
+        size=len(bundle.model) / 1e6,
+        held_out=config.data.held_out,
+        sources="\n".join(_rows(sources, summary["train"])),
+        report=figures,
+    )
+
+
+def _rows(sources: Sources, counts: Mapping[str, int]) -> Iterator[str]:
+    totals: Counter[tuple[str, str]] = Counter()
+    for key, count in counts.items():
+        name, _, sign = key.split(" ")
+        totals[name.partition(":")[0], sign] += count
+    for name, source in sources.used("train").items():
+        licences = ", ".join(source.licences)
+        yield (
+            f"| {name} | {licences} | {totals[name, 'attack']} "
+            f"| {totals[name, 'benign']} | {source.origin.replace('|', '/')} |"
+        )
+    for name in ("planted", "pasted"):
+        attacks, benign = totals[name, "attack"], totals[name, "benign"]
+        yield f"| {name} | as their parts | {attacks} | {benign} | made here |"
+    for name, source in sources.used("unseen").items():
+        licences = ", ".join(source.licences)
+        yield f"| {name} | {licences} | unseen | unseen | {source.origin} |"

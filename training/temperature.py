@@ -1,0 +1,83 @@
+"""The temperature stage: scores become probabilities, on rows held out of training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from .config import Config
+from .model import Classifier
+from .rows import read_rows
+from .stage import write_atomically
+from .train import encoder_of, examples, logits_of
+
+__all__ = ["best_temperature", "calibration_error", "make"]
+
+
+def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
+    """Fit one temperature for each label and fold it into the head's weights."""
+    model = Classifier.from_pretrained(needed["train"], attn_implementation="eager")
+    model = model.eval()
+    rows = examples(encoder_of(config), read_rows(needed["data"] / "heldout.jsonl.gz"))
+    logits = logits_of(model, rows)
+    report = {}
+    for head, labels in model.config.heads.items():
+        for column, label in enumerate(labels):
+            pairs = [
+                (logit, known[label])
+                for logit, (_, _, known) in zip(
+                    logits[head][:, column].tolist(), rows, strict=True
+                )
+                if label in known
+            ]
+            temperature = best_temperature(pairs)
+            with torch.no_grad():
+                model.heads[head].weight[column] /= temperature
+                model.heads[head].bias[column] /= temperature
+            report[label] = {
+                "temperature": temperature,
+                "rows": len(pairs),
+                "error before": calibration_error(pairs, 1.0),
+                "error after": calibration_error(pairs, temperature),
+            }
+    print(json.dumps(report, indent=1))
+    write_atomically(out / "temperature.json", json.dumps(report, indent=1).encode())
+    model.save_pretrained(out)
+
+
+def best_temperature(pairs: Sequence[tuple[float, int]]) -> float:
+    """The temperature with the least cross-entropy, found by golden section."""
+    return math.exp(_least(lambda power: _entropy(pairs, math.exp(power)), -2.0, 2.5))
+
+
+def calibration_error(pairs: Sequence[tuple[float, int]], temperature: float) -> float:
+    """Expected calibration error over ten bins of probability."""
+    bins: list[list[tuple[float, int]]] = [[] for _ in range(10)]
+    for logit, label in pairs:
+        probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, logit / temperature))))
+        bins[min(9, int(probability * 10))].append((probability, label))
+    total = sum(abs(sum(p - label for p, label in part)) for part in bins)
+    return total / max(1, len(pairs))
+
+
+def _entropy(pairs: Sequence[tuple[float, int]], temperature: float) -> float:
+    total = 0.0
+    for logit, label in pairs:
+        scaled = logit / temperature * (1 if label else -1)
+        total += math.log1p(math.exp(-abs(scaled))) + max(0.0, -scaled)
+    return total
+
+
+def _least(function: Callable[[float], float], low: float, high: float) -> float:
+    ratio = (math.sqrt(5) - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if function(left) < function(right):
+            high = right
+        else:
+            low = left
+    return (low + high) / 2
