@@ -19,7 +19,8 @@ PACKAGE = ROOT / "src" / "promptguard"
 
 # Standard library only; so are the private modules beside them.
 GROUND = {"text", "decode", "verdict", "placeholders", "errors"}
-GROUND |= {"_cleaning", "_folding", "_offsets", "_unicode"}
+GROUND |= {"_cleaning", "_folding", "_lookalikes", "_offsets", "_skeleton"}
+GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
 CORE = GROUND | {"engine", "guard", "queries"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}

@@ -48,7 +48,7 @@ _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # Escape sequences of terminals (ECMA-48), such as colours. They contain no spaces here,
 # so that a text may be cut at one. A title or link with spaces in it is left to be
 # read: a model reads it, although a terminal would not show it.
-_MAYBE_TERMINAL = re.compile(r"[\x08\x1b\x7f\x9b\x9d]")
+TERMINAL = re.compile(r"[\x08\x1b\x7f\x9b\x9d]")
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,64}[!-/]{0,8}[@-~]"
     r"|(?:\x1b\]|\x9d)[!-~]{0,256}?(?:\x07|\x9c|\x1b\\)"
@@ -68,7 +68,7 @@ def erase(text: str) -> tuple[str, Offsets | None]:
     A backspace or DEL erases the character before it, with its marks, within a word:
     never a space, or a run of them at the end could hide a whole text.
     """
-    if not _MAYBE_TERMINAL.search(text):
+    if not TERMINAL.search(text):
         return text, None
     rewrite = Rewrite(text)
     gone: list[tuple[int, int]] = []

@@ -106,6 +106,32 @@ E01-E30 E40-E46 3001-3003 3008-3011 3041-3096 30A1-30FA 3400-4DBF 4E00-9FFF
 AC00-D7A3 20000-2A6DF 2A700-2EBE0 30000-3134A
 """
 
+# Marks that enclose or strike a letter and are not among the combining marks above.
+ENCLOSING = "488-489 20DD-20E0 20E2-20E4 A670-A672"
+
+# Letters from which marks are taken: Latin, Greek, Cyrillic, Armenian, what is read as
+# Latin, and ASCII.
+LETTERED = """
+20-7E A1-2FF 370-52F 531-587 13A0-13F5 1D00-1DBF 1E00-1FFF 2C60-2CFF A640-A66E
+A680-A69D A4D0-A4FD A720-A7FF AB30-AB6F 1F100-1F1FF
+"""
+
+# Pictures: symbols, dingbats, emoji and their modifiers. Not arrows or operators.
+EMOJI = "2300-23FF 25A0-27BF 2B00-2BFF 1F000-1FAFF"
+
+# Scripts with letters that pass for Latin ones: Greek, Cyrillic, Armenian, Cherokee,
+# Lisu, Coptic, Canadian syllabics.
+SCRIPTS = (
+    "370-3FF 1F00-1FFF",
+    "400-52F 1C80-1C8F A640-A66E A680-A69D",
+    "531-556 561-587",
+    "13A0-13F5 AB70-ABBF",
+    "A4D0-A4FD",
+    "2C80-2CEE",
+    "1401-167F",
+)
+FOREIGN = " ".join(SCRIPTS)
+
 
 def one_of(*sets: str, rare: bool = False, narrow: bool = False) -> str:
     """A regular expression for one character out of the sets.

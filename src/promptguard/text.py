@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ._cleaning import Debts, erase, is_plain, normalise, strip
+from ._folding import fold
 from ._offsets import Offsets
+from ._settling import can_cut
 from .errors import ConfigError, unknown
 
 __all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
@@ -98,7 +100,16 @@ class Text:
         ConfigError: An argument is of the wrong type, or the role is unknown.
     """
 
-    __slots__ = ("_clean", "_debts", "history", "original", "role", "start")
+    __slots__ = (
+        "_before",
+        "_clean",
+        "_debts",
+        "_folded",
+        "history",
+        "original",
+        "role",
+        "start",
+    )
 
     def __init__(
         self,
@@ -124,7 +135,9 @@ class Text:
         self.history = history
         self.start = start
         self._clean: Reading | None = None
+        self._folded: Reading | None = None
         self._debts: Debts | None = None
+        self._before: tuple[Offsets, ...] = ()
 
     @property
     def clean(self) -> Reading:
@@ -141,30 +154,66 @@ class Text:
         return self._clean
 
     @property
+    def folded(self) -> Reading:
+        """What the clean reading spells, in plain lower-case letters.
+
+        Look-alikes of Latin letters in words that are otherwise Latin, or nothing but
+        look-alikes, marks on letters, digits and signs in the place of letters, letters
+        spaced or punctuated apart, joined words and emoji inside words are undone, and
+        any gap is one space. It is at most twice as long as the clean reading.
+        """
+        if self._folded is None:
+            clean = self.clean
+            text, stages = fold(clean.text)
+            length = len(self.original)
+            self._folded = Reading("folded", text, length, clean._stages + stages)
+        return self._folded
+
+    @property
     def readings(self) -> tuple[Reading, ...]:
         """What a classifier should look at."""
         return (self.clean,)
+
+    def settled(self, limit: int) -> int:
+        """The last place up to ``limit`` where the text may be cut, or 0.
+
+        Both sides of it read (``clean`` and ``folded``) the same apart as together,
+        whatever text may follow.
+
+        Args:
+            limit: A position in the original.
+        """
+        text = self.original
+        for position in range(min(limit, len(text) - 1), 0, -1):
+            if can_cut(text, position) and not self._owes(position):
+                return position
+        return 0
+
+    def _owes(self, position: int) -> bool:
+        """True where the length of what came before limits what comes after."""
+        if self.clean.text is self.original:
+            return False
+        for offsets in self._before:
+            position = offsets.position(position)
+        return self._debts is not None and self._debts.at(position)
 
     def _read(self) -> Reading:
         text = self.original
         if is_plain(text):
             return Reading("clean", text, len(text))
-        stages: list[Offsets | None] = []
-        text, offsets = erase(text)
-        stages.append(offsets)
-        text, offsets = strip(text)
-        stages.append(offsets)
-        text, offsets, self._debts = normalise(text)
-        stages.append(offsets)
-        return Reading(
-            "clean",
-            text,
-            len(self.original),
-            tuple(stage for stage in stages if stage is not None),
-        )
+        text, erased = erase(text)
+        text, stripped = strip(text)
+        text, normalised, self._debts = normalise(text)
+        self._before = _present(erased, stripped)
+        stages = self._before + _present(normalised)
+        return Reading("clean", text, len(self.original), stages)
 
     def __repr__(self) -> str:
         return f"Text({len(self.original)} characters, role={self.role!r})"
+
+
+def _present(*stages: Offsets | None) -> tuple[Offsets, ...]:
+    return tuple(stage for stage in stages if stage is not None)
 
 
 def _turns(history: Iterable[object]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,283 @@
+"""From the clean reading to the folded one: what a text spells, in plain letters.
+
+Every stage looks no further than words and their neighbours, so that a text can be cut
+between two ordinary words (see ``_settling``). A stage gives its text and offsets, None
+where positions stay the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from functools import cache
+
+from . import _lookalikes as look
+from ._offsets import Offsets, Rewrite
+from ._skeleton import latinise
+from ._unicode import EMOJI, ENCLOSING, FOREIGN, LETTERED, MARKS, one_of
+
+__all__ = ["fold"]
+
+
+def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
+    """What a clean text spells, and how its positions changed on the way."""
+    found: list[Offsets | None] = []
+    plain = text.isascii()
+    if not plain:
+        text = _flags(text).translate(_letters())
+        text, offsets = _unadorn(text)
+        found.append(offsets)
+    if _HUMPS.search(text):
+        text, offsets = _part(text)
+        found.append(offsets)
+    if "*" in text or "`" in text:
+        text, offsets = _unstar(text)
+        found.append(offsets)
+    if _SPELT.search(text) if plain else _foreign_spelt().search(text):
+        text, offsets = _join(text, _RUN if plain else _foreign_run())
+        found.append(offsets)
+    text = _unleet(text.lower() if plain else _lower(latinise(text)))
+    if _GAPS.search(text):
+        text, offsets = _space(text)
+        found.append(offsets)
+    return text, tuple(offsets for offsets in found if offsets is not None)
+
+
+def _flags(text: str) -> str:
+    """Regional indicators as letters, unless they make flags."""
+
+    def read(match: re.Match[str]) -> str:
+        spelt = "".join(chr(ord(char) - 0x1F1E6 + 97) for char in match[0])
+        pairs = {spelt[at : at + 2] for at in range(0, len(spelt), 2)}
+        return match[0] if pairs <= regions else spelt
+
+    regions = _regions()
+    return re.sub("[\U0001f1e6-\U0001f1ff]+", read, text)
+
+
+@cache
+def _regions() -> frozenset[str]:
+    return frozenset(look.REGIONS.split())
+
+
+@cache
+def _letters() -> dict[int, str]:
+    """Latin letters without what is written on and through them; ASCII marks."""
+    table = look.letters(look.LATIN)
+    for point in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
+        base = unicodedata.normalize("NFD", chr(point))[0]
+        if base != chr(point):
+            table[point] = table.get(ord(base), base)
+    table.update(dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"))
+    table.update(dict.fromkeys((0x2018, 0x2019, 0x201B), "'"))
+    table.update(dict.fromkeys((0x201C, 0x201D, 0x201F), '"'))
+    return table
+
+
+_PAIRS = {"æ": "ae", "Æ": "ae", "œ": "oe", "Œ": "oe", "þ": "th", "Þ": "th"}
+_PAIRS |= {"ß": "ss", "ẞ": "ss"}
+
+
+def _unadorn(text: str) -> tuple[str, Offsets | None]:
+    """Take marks off letters and emoji out of words; write ligatures as two letters."""
+    rewrite = Rewrite(text)
+    signs = _signs()
+    done = 0
+    for match in _adornment().finditer(text):
+        start, end = match.span()
+        if match.lastgroup == "pair":
+            rewrite.replace(start, end, _PAIRS[text[start]])
+        elif match.lastgroup == "sign":
+            rewrite.align(start, end, match[0].translate(signs))
+        elif match.lastgroup == "mark" and start > done:
+            # A letter and its marks are one thing to redact.
+            rewrite.replace(start - 1, end, text[start - 1])
+        else:
+            rewrite.replace(start, end, "")
+        done = end
+    return rewrite.finish()
+
+
+@cache
+def _signs() -> dict[int, str]:
+    return look.letters(look.SYMBOLS)
+
+
+@cache
+def _adornment() -> re.Pattern[str]:
+    mark = one_of(MARKS, ENCLOSING)
+    sign = "[" + "".join(map(chr, _signs())) + "]"
+    signs = " ".join(f"{point:X}" for point in _signs())
+    pairs = " ".join(f"{ord(char):X}" for char in _PAIRS)
+    return re.compile(
+        f"(?={one_of(MARKS, ENCLOSING, EMOJI, signs, pairs, rare=True)})(?:"
+        rf"(?<={one_of(LETTERED)})(?P<mark>{mark}+)"
+        rf"|(?<=[^\W_]){one_of(EMOJI)}{one_of(EMOJI, MARKS, ENCLOSING)}*+(?=[^\W_])"
+        rf"|(?P<pair>[{''.join(_PAIRS)}]{mark}*+)"
+        rf"|(?P<sign>(?<=[^\W\d_]){sign}+|{sign}+(?=[^\W\d_])))"
+    )
+
+
+_HUMPS = re.compile(r"[A-Z][a-z]*+[A-Z]")
+_HUMPED = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z]*+(?:[A-Z][a-z]*+){2,}+")
+_HUMP = re.compile(r"(?<=.)[A-Z]")
+
+
+def _part(text: str) -> tuple[str, Offsets | None]:
+    """IgnoreAllOfThis as four words, but not JavaScript, and not sHoUtInG as eight."""
+    rewrite = Rewrite(text)
+    for match in _HUMPED.finditer(text):
+        start, end = match.span()
+        humps = [start + hump.start() for hump in _HUMP.finditer(match[0])]
+        words = len(humps) + 1
+        if end - start < words * (4 if words < 5 else 3):
+            continue
+        for at in humps:
+            rewrite.replace(at, at + 1, " " + text[at])
+    return rewrite.finish()
+
+
+_STARS = re.compile(r"(?<![0-9])[*`]+|[*`]+(?![0-9])")
+
+
+def _unstar(text: str) -> tuple[str, Offsets | None]:
+    """Take out asterisks and backticks, except between digits."""
+    rewrite = Rewrite(text)
+    for match in _STARS.finditer(text):
+        rewrite.replace(*match.span(), "")
+    return rewrite.finish()
+
+
+def _spelt(letter: str) -> re.Pattern[str]:
+    return re.compile(rf"[\W_]{letter}[\W_]{{1,8}}+{letter}(?![^\W_])")
+
+
+def _run(letter: str) -> re.Pattern[str]:
+    end = r"(?![^\W_])"
+    more = rf"(?:[\W_]{{1,8}}+{letter}{end}){{2,}}+"
+    return re.compile(rf"(?<![^\W_]){letter}{end}{more}")
+
+
+_SPELT, _RUN = _spelt("[0-9A-Za-z]"), _run("[0-9A-Za-z]")
+
+
+@cache
+def _foreign_spelt() -> re.Pattern[str]:
+    return _spelt(one_of("30-39 41-5A 61-7A", FOREIGN))
+
+
+@cache
+def _foreign_run() -> re.Pattern[str]:
+    return _run(one_of("30-39 41-5A 61-7A", FOREIGN))
+
+
+_GAP = re.compile(r"[\W_]+")
+_BLANK = re.compile(r"\r\n|\s")
+
+
+def _join(text: str, run: re.Pattern[str]) -> tuple[str, Offsets | None]:
+    """Join letters that stand alone: ``i g n o r e   a l l``, ``i.g.n.o.r.e a.l.l``.
+
+    What most often stands between them is what separates letters; a wider gap, or one
+    with punctuation that the others do not have, separates words.
+    """
+    rewrite = Rewrite(text)
+    for match in run.finditer(text):
+        start, end = match.span()
+        gaps = list(_GAP.finditer(text, start, end))
+        counts = Counter(gap[0] for gap in gaps)
+        usual = max(counts, key=lambda gap: (counts[gap], -len(_BLANK.findall(gap))))
+        width = len(_BLANK.findall(usual))
+        bare = not usual.strip()
+        drop = {
+            gap
+            for gap in counts
+            if len(_BLANK.findall(gap)) <= width and (not bare or not gap.strip())
+        }
+        joined = [gap for gap in gaps if gap[0] in drop]
+        if not _spells(text, start, end, [gap.span() for gap in gaps], drop):
+            continue
+        for gap in joined:
+            rewrite.replace(*gap.span(), "")
+    return rewrite.finish()
+
+
+def _spells(
+    text: str, start: int, end: int, gaps: list[tuple[int, int]], drop: set[str]
+) -> bool:
+    """True when joining gives a word of three, and letters rather than numbers."""
+    longest = size = 1
+    letters = int(text[start].isalpha())
+    for left, right in gaps:
+        size = size + 1 if text[left:right] in drop else 1
+        longest = max(longest, size)
+        letters += text[right].isalpha()
+    return longest >= 3 and letters * 2 > len(gaps) + 1
+
+
+def _lower(text: str) -> str:
+    """Casefolded, one for one: what casefolds to more was taken apart before."""
+    folded = text.casefold()
+    if len(folded) == len(text):
+        return folded
+    return "".join(c if len(c.casefold()) > 1 else c.casefold() for c in text)
+
+
+_LEETISH = re.compile(r"[0-9@$!]")
+_LEET = re.compile(r"(?<![a-z0-9@$!])[a-z]*+[0-9@$!][a-z0-9@$!]*+")
+_DIGITS = str.maketrans("023456789", "ozeasgtbg")
+_LEET_SIGNS = str.maketrans("@$!", "asi")
+_INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])")
+_MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
+
+
+def _unleet(text: str) -> str:
+    """Digits and signs as letters, in words that mix them: ``1gn0r3`` is ``ignore``."""
+    if not _LEETISH.search(text):
+        return text
+    rewrite = Rewrite(text)
+    for match in _LEET.finditer(text):
+        word = match[0]
+        inside = "".join(_INSIDE.findall(word))
+        digits = sum(map(word.count, "0123456789"))
+        letters = len(word) - digits - sum(map(word.count, "@$!"))
+        marks = digits + len(inside)
+        if not 0 < marks <= 2 * letters:
+            continue
+        if "@" in inside and _MORE_MAIL.match(text, match.end()):
+            continue
+        if marks > 1:
+            body = word.rstrip("!")
+            word = body.translate(_LEET_SIGNS) + word[len(body) :]
+        elif inside:
+            word = _INSIDE.sub(lambda sign: sign[0].translate(_LEET_SIGNS), word)
+        rewrite.align(*match.span(), _ones(word.translate(_DIGITS)))
+    return rewrite.finish()[0]
+
+
+def _ones(word: str) -> str:
+    """Each 1 as an i or an l, whichever is likelier between its neighbours."""
+    if "1" not in word:
+        return word
+    letters = ["^", *word, "$"]
+    for at, letter in enumerate(letters):
+        if letter == "1":
+            after = look.L_BETWEEN.get(letters[at - 1], "")
+            letters[at] = "l" if letters[at + 1] in after else "i"
+    return "".join(letters[1:-1])
+
+
+_BLANKS = r"[ \t\n\r]"
+_GAPS = re.compile(
+    rf"\t{_BLANKS}*+|\n{_BLANKS}*+|\r{_BLANKS}*+| {_BLANKS}++"
+    r"|_(?<=[^\W_]_)_*+(?=[^\W_])|-(?<=[^\W\d_]-)-*+(?=[^\W\d_])"
+)
+
+
+def _space(text: str) -> tuple[str, Offsets | None]:
+    """One space for any gap, and for underscores and hyphens that join words."""
+    rewrite = Rewrite(text)
+    for match in _GAPS.finditer(text):
+        rewrite.replace(*match.span(), " ")
+    return rewrite.finish()

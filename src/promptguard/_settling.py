@@ -1,0 +1,82 @@
+"""Where a text may be cut so that both sides read as they do together."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from ._cleaning import TERMINAL
+from ._skeleton import certain
+from ._unicode import CHANGES, FOREIGN, JOINS, LETTERED, SOLID, SURROGATES, one_of
+
+__all__ = ["can_cut"]
+
+_BLANKS = " \t\n\r"
+
+# A terminal sequence is shorter than this.
+_NEAR = 512
+
+
+def can_cut(text: str, position: int) -> bool:
+    """True when nothing that may follow makes a difference to a cut at ``position``.
+
+    That is before an ordinary word after a space and an ordinary word, or between two
+    letters of a script without spaces. A word is ordinary when it is complete, no
+    neighbour decides how it is read, and it is not one of several letters spaced apart.
+    """
+    left, right = text[position - 1], text[position]
+    if left in _BLANKS:
+        return _starts(text, position) and _ends(text, position)
+    solid = _solid()
+    return solid.match(left) is not None and solid.match(right) is not None
+
+
+def _starts(text: str, position: int) -> bool:
+    """True before an ordinary word."""
+    match = _start().match(text, position)
+    if match is None:
+        return False
+    word = match["word"]
+    if word is None:
+        return True
+    if word[1].isupper() and not (word.isupper() and match["more"] is None):
+        # The first letter may be a word, as in IReallyMeanThat.
+        return False
+    return certain(word)
+
+
+def _ends(text: str, position: int) -> bool:
+    """True after an ordinary word and a space."""
+    words = text[max(0, position - _NEAR) : position].split()
+    if not words or TERMINAL.search(words[-1]):
+        return False
+    match = _end().search(words[-1])
+    return match is not None and (match["word"] is None or certain(match["word"]))
+
+
+@cache
+def _solid() -> re.Pattern[str]:
+    return re.compile(one_of(SOLID))
+
+
+def _letter(*but: str) -> str:
+    other = one_of(CHANGES, JOINS, SURROGATES, SOLID, *but)
+    return rf"(?:(?!{other})[^\W\d_])"
+
+
+@cache
+def _start() -> re.Pattern[str]:
+    # Backspaces and the like could take any word away again.
+    rest = rf"[^\s{TERMINAL.pattern[1:-1]}]"
+    return re.compile(
+        rf"(?:{one_of(SOLID)}|{_letter(LETTERED, FOREIGN)}{rest}*+(?=\s)"
+        rf"|(?P<word>{_letter()}{{2,}}+)[.,;:!?]*+(?P<more>{rest}++)?(?=\s))"
+    )
+
+
+@cache
+def _end() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:{one_of(SOLID)}|(?<![^\W\d_])(?P<word>{_letter()}++))"
+        rf"(?:(?!{one_of(CHANGES)})[\W\d_])*\Z"
+    )

@@ -1,0 +1,144 @@
+"""Words written in look-alikes of Latin letters, read as Latin."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+from . import _lookalikes as look
+from ._offsets import Rewrite
+from ._unicode import FOREIGN, SCRIPTS, SOLID, one_of
+
+__all__ = ["latinise"]
+
+_LATIN = re.compile(r"[A-Za-z]")
+_GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
+
+
+def latinise(text: str) -> str:
+    """Read look-alikes as Latin letters where they are not at home.
+
+    That is in a word with Latin letters or several scripts, and in a word of nothing
+    but look-alikes, unless the next word to either side that has other letters is of
+    such a script: a Russian or Greek sentence stays as it is.
+    """
+    if not _foreign().search(text):
+        return text
+    rewrite = Rewrite(text)
+    before = ""
+    first = last = -1
+    for match in _words().finditer(text):
+        kind = _kind(match[0])
+        if kind == "number":
+            continue
+        if kind == "doubtful":
+            first, last = (match.start() if first < 0 else first), match.end()
+            continue
+        if first >= 0:
+            _decide(rewrite, text, first, last, {before, kind})
+            first = -1
+        if kind == "mixed":
+            rewrite.align(*match.span(), match[0].translate(_any_shape()))
+            kind = "latin"
+        before = kind
+    if first >= 0:
+        _decide(rewrite, text, first, last, {before})
+    text, _ = rewrite.finish()
+    return text.translate(_bases()) if _GREEK.search(text) else text
+
+
+def certain(word: str) -> bool:
+    """True when no neighbour decides how a word is read."""
+    return _kind(word) not in ("number", "doubtful")
+
+
+def _kind(word: str) -> str:
+    latin = _LATIN.search(word) is not None
+    if not _foreign().search(word):
+        return "latin" if latin else "number" if word.isdecimal() else "other"
+    if latin or not _one_script().fullmatch(word):
+        return "mixed"
+    return "doubtful" if _look_alike().fullmatch(word) else "home"
+
+
+def _decide(
+    rewrite: Rewrite, text: str, first: int, last: int, around: set[str]
+) -> None:
+    """Read words of nothing but look-alikes, given the nearest words with others."""
+    if "home" in around:
+        return
+    words = text[first:last]
+    if "latin" in around or "mixed" in around:
+        words = words.translate(_look())
+    else:
+        words = _close_word().sub(lambda match: match[0].translate(_look()), words)
+    rewrite.align(first, last, words)
+
+
+@cache
+def _foreign() -> re.Pattern[str]:
+    return re.compile(one_of(FOREIGN))
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    # Letters of scripts without spaces are a word of their own; see _settling.
+    solid = one_of(SOLID)
+    return re.compile(rf"{solid}+|(?:(?!{solid})[^\W_])+")
+
+
+@cache
+def _one_script() -> re.Pattern[str]:
+    scripts = "|".join(f"(?:{one_of(script)}|[0-9])+" for script in SCRIPTS)
+    return re.compile(scripts)
+
+
+@cache
+def _look() -> dict[int, str]:
+    # A Greek word with an accent is at home.
+    return _with_marks(look.letters(look.CLOSE, look.LOOSE), range(0x400, 0x530))
+
+
+@cache
+def _any_shape() -> dict[int, str]:
+    table = look.letters(look.CLOSE, look.LOOSE, look.SHAPES)
+    return _with_marks(_with_marks(table, range(0x370, 0x530)), range(0x1F00, 0x2000))
+
+
+@cache
+def _look_alike() -> re.Pattern[str]:
+    return _word_of(_look())
+
+
+@cache
+def _close_word() -> re.Pattern[str]:
+    table = _with_marks(look.letters(look.CLOSE), range(0x400, 0x530))
+    close = _word_of(table).pattern
+    return re.compile(rf"(?<![^\W_])(?:{close})(?![^\W_])")
+
+
+def _word_of(table: dict[int, str]) -> re.Pattern[str]:
+    points = " ".join(f"{point:X}" for point in sorted(table))
+    return re.compile(f"(?:{one_of(points)}|[0-9])++")
+
+
+def _with_marks(table: dict[int, str], points: range) -> dict[int, str]:
+    """The table, with letters that carry a mark read as those that do not."""
+    marked = {}
+    for point in points:
+        base = ord(unicodedata.normalize("NFD", chr(point))[0])
+        if base != point and base in table:
+            marked[point] = table[base]
+    return table | marked
+
+
+@cache
+def _bases() -> dict[int, str]:
+    """Greek letters without accents, which are not written in capitals either."""
+    bases = {}
+    for point in (*range(0x370, 0x400), *range(0x1F00, 0x2000)):
+        base = unicodedata.normalize("NFD", chr(point))[0]
+        if base != chr(point):
+            bases[point] = base
+    return bases
