@@ -1,0 +1,245 @@
+"""Gate: how much of a growing text may go. It waits for nothing itself.
+
+With guards that all have a ``reach``, text goes out as soon as nothing that may still
+follow can change what they make of it. Otherwise it is held until it is complete.
+Either way what comes out is, for every chunking, what redacting the whole text gives,
+and of a blocked text nothing from the start of the finding on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from itertools import accumulate
+
+from .engine import Engine, OnError
+from .errors import Blocked
+from .escapes import decided, moved, pieces, raised, still_json, view
+from .guard import Guard
+from .placeholders import Placeholders, merge
+from .text import Text
+from .verdict import Action, Finding, Verdict
+
+__all__ = ["Gate"]
+
+Checks = Generator[Engine, tuple[Verdict, ...], str]
+
+# A scan reads again what is held. Waiting until this share of it is new bounds the work
+# by a multiple of the text, however small the chunks and however much is held.
+NEW_SHARE = 32
+
+
+class Gate:
+    """Lets one text of an answer out as far as the guards are done with it.
+
+    What is held is bounded by the text alone: a stretch without a place to cut, such as
+    one very long run of letters, is held to its end rather than blocked or let go.
+
+    Args:
+        guard: What to look for.
+        placeholders: Where redacted values are kept.
+        on_error: See Engine.
+        json: The text is JSON: its escapes are undone for the guards, and a redaction
+            after which it is JSON no more blocks.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        placeholders: Placeholders,
+        *,
+        on_error: OnError = "block",
+        json: bool = False,
+    ) -> None:
+        self._guard = guard
+        self._reach = guard.reach
+        self._placeholders = placeholders
+        self._on_error = on_error
+        self._json = json
+        # What came and was not scanned yet; with JSON, an undecided escape before it.
+        self._fresh: list[str] = []
+        self._fresh_size = 0
+        self._tail = ""
+        # The window: context that is out already, then from _start on what is held.
+        self._window = ""
+        self._pieces: list[str] = []
+        self._start = 0
+        self._base = 0
+        self._scanned = False
+        # What the verdict will say.
+        self._original: list[str] = []
+        self._released: list[str] = []
+        self._findings: list[Finding] = []
+        self._timings: dict[str, float] = {}
+        self._coverage = 1.0
+        self._degraded = False
+
+    def feed(self, text: str) -> None:
+        """Take more of the text."""
+        self._original.append(text)
+        self._fresh.append(text)
+        self._fresh_size += len(text)
+
+    def release(self, end: bool = False) -> Checks:
+        """Give what may go now; the engines it yields are to be driven.
+
+        Args:
+            end: The text is complete, so all of it goes.
+
+        Raises:
+            Blocked: A guard decided that the text must not go on.
+        """
+        if not end and (
+            self._reach is None
+            or not self._fresh_size
+            or self._fresh_size * NEW_SHARE < len(self._window)
+        ):
+            return ""
+        self._absorb(end)
+        if self._start == len(self._window) and (self._scanned or not end):
+            return self._finish("") if end else ""
+        text = Text(self._window, "assistant", start=self._start)
+        # What begins before the limit is seen as it will be seen in the whole text.
+        limit = len(self._window)
+        if not end:
+            limit = self._before(text, text.settled(limit))
+            if limit <= self._start:
+                return ""
+        self._scanned = True
+        findings = yield from self._inspect(text, limit, end)
+        cut = limit if end else _cut(text, limit, findings)
+        released = self._out(findings, max(cut, self._start), end)
+        if end:
+            return self._finish(released)
+        self._forget(text)
+        return released
+
+    def verdict(self) -> Verdict:
+        """The verdict on what came so far."""
+        worst = max((f.action or Action.ALLOW for f in self._findings), default=None)
+        original = "".join(self._original)
+        return Verdict(
+            original=original,
+            findings=tuple(self._findings),
+            action=worst or Action.ALLOW,
+            text=original if worst is Action.BLOCK else "".join(self._released),
+            coverage=self._coverage,
+            timings=tuple(self._timings.items()),
+            degraded=self._degraded,
+        )
+
+    def _absorb(self, end: bool) -> None:
+        fresh = "".join([self._tail, *self._fresh])
+        self._fresh.clear()
+        self._fresh_size = 0
+        if self._json:
+            parts, self._tail = (pieces(fresh), "") if end else decided(fresh)
+            self._pieces += parts
+            fresh = view(parts)
+        self._window += fresh
+
+    def _inspect(
+        self, text: Text, limit: int, end: bool
+    ) -> Generator[Engine, tuple[Verdict, ...], list[Finding]]:
+        """The findings that begin before the limit."""
+        (verdict,) = yield Engine(self._guard, (text,), on_error=self._on_error)
+        self._note(verdict)
+        findings = verdict.findings
+        if verdict.blocked:
+            first = min(f.start for f in findings if f.action is Action.BLOCK)
+            if end or first < limit:
+                self._findings += self._placed(findings)
+                raise Blocked(self.verdict())
+            # The end of what came looks like something to block, which more text may
+            # undo. It kept the guards after it from running, so each is asked alone.
+            found: list[Finding] = []
+            for part in self._guard.parts:
+                (verdict,) = yield Engine(part, (text,), on_error=self._on_error)
+                self._note(verdict)
+                found += verdict.findings
+            findings = tuple(sorted(found, key=lambda f: (f.start, f.end)))
+        return [
+            f if f.start >= self._start else replace(f, start=self._start)
+            for f in findings
+            if end or (f.start < limit and f.end > self._start)
+        ]
+
+    def _note(self, verdict: Verdict) -> None:
+        self._coverage = min(self._coverage, verdict.coverage)
+        self._degraded = self._degraded or verdict.degraded
+        for name, seconds in verdict.timings:
+            self._timings[name] = self._timings.get(name, 0.0) + seconds
+
+    def _before(self, text: Text, position: int) -> int:
+        """The last place that is a whole reach before a position, in all readings."""
+        reach = max(1, self._reach or 0)
+        place = position - reach
+        for reading in (text.clean, text.folded):
+            at = reading.position(position) - reach
+            if at < 0:
+                return 0
+            place = min(place, reading.span(at, at + 1)[0])
+        return max(0, place)
+
+    def _out(self, findings: Iterable[Finding], cut: int, end: bool) -> str:
+        """What leaves up to the cut, redacted."""
+        leaving = [f for f in findings if end or f.start < cut]
+        self._findings += self._placed(leaving)
+        out, last = [], self._start
+        for finding in merge(leaving):
+            out.append(self._raw(last, finding.start))
+            value = self._window[finding.start : finding.end]
+            out.append(self._placeholders.token(finding.label, value))
+            last = finding.end
+        out.append(self._raw(last, cut))
+        self._start = cut
+        released = "".join(out)
+        self._released.append(released)
+        return released
+
+    def _raw(self, start: int, end: int) -> str:
+        if self._json:
+            return "".join(self._pieces[start:end])
+        return self._window[start:end]
+
+    def _placed(self, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings with positions in the whole text."""
+        found = list(findings)
+        if self._json and found:
+            starts = [0, *accumulate(map(len, self._pieces))]
+            return [moved(f, starts, self._base) for f in found]
+        base = self._base
+        return [replace(f, start=base + f.start, end=base + f.end) for f in found]
+
+    def _forget(self, text: Text) -> None:
+        """Drop what no guard can need as context any more."""
+        context = text.settled(self._before(text, self._start))
+        if self._json:
+            self._base += sum(map(len, self._pieces[:context]))
+            del self._pieces[:context]
+        else:
+            self._base += context
+        self._window = self._window[context:]
+        self._start -= context
+
+    def _finish(self, released: str) -> str:
+        if self._json:
+            verdict = self.verdict()
+            if not still_json(verdict.original, verdict.text):
+                raise Blocked(raised(verdict))
+        return released
+
+
+def _cut(text: Text, limit: int, findings: Iterable[Finding]) -> int:
+    """The last place up to the limit where no finding and no reading is cut in two."""
+    spans: list[tuple[int, int]] = []
+    for finding in sorted(findings, key=lambda f: f.start):
+        if spans and finding.start < spans[-1][1]:
+            spans[-1] = spans[-1][0], max(spans[-1][1], finding.end)
+        else:
+            spans.append((finding.start, finding.end))
+    cut = text.settled(limit)
+    for start, end in reversed(spans):
+        if start < cut < end:
+            cut = text.settled(start)
+    return cut
