@@ -1,0 +1,209 @@
+"""What happens around a guarded call: before it, and with its answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+from .arguments import read, read_value
+from .chunks import Chunks
+from .engine import Engine, OnError
+from .errors import Blocked, ConfigError
+from .escapes import Escaped, raised
+from .guard import Guard
+from .hooks import emit
+from .messages import Found, Undeliverable, read_answer, rewritten
+from .placeholders import Placeholders
+from .restoring import Restorer
+from .shapes import Path, changed
+from .streams import AsyncGuardedStream, GuardedStream, arun, run
+from .text import Text
+from .verdict import Action, Verdict
+
+__all__ = ["GuardedCall"]
+
+T = TypeVar("T")
+Checks = Generator[Engine, tuple[Verdict, ...], T]
+
+
+class Admitted(NamedTuple):
+    """What the check of the arguments came to: what to call with, or a block."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    placeholders: Placeholders | None = None
+    blocked: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedCall:
+    """A guarded function: what happens before it is called, and after."""
+
+    fn: Callable[..., Any]
+    input: Guard | None
+    output: Guard | None
+    prompt: str | Callable[..., Any] | None
+    on_block: Any
+    on_error: OnError
+    restore: bool
+    names: tuple[str, ...]
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checks[Admitted]:
+        """Check the arguments and redact them."""
+        if self.input is None:
+            return Admitted(args, kwargs)
+        if self.prompt is None or isinstance(self.prompt, str):
+            found = read(args, kwargs, self.names, self.prompt)
+        else:
+            found = read_value(self.prompt(*args, **kwargs))
+            parts = tuple(replace(part, form="fixed") for part in found.parts)
+            found = replace(found, parts=parts)
+        placeholders = Placeholders()
+        verdicts = yield from self._check(self.input, found, placeholders)
+        emit(verdicts)
+        blocked = _blocked(verdicts)
+        if blocked is None and (texts := _redacted(found, verdicts)):
+            args, kwargs = changed((args, kwargs), texts)
+        return Admitted(args, kwargs, placeholders, blocked)
+
+    def watches(self, go: Admitted) -> bool:
+        """True when the answer is to be looked at."""
+        return self.output is not None or bool(self.restore and go.placeholders)
+
+    def after(self, value: Any, go: Admitted) -> Checks[tuple[Any, Verdict | None]]:
+        """Check an answer that is not a stream, redact it, and restore into it."""
+        found = read_answer(value)
+        if self.output is not None and found.parts:
+            verdicts = yield from self._check(self.output, found, Placeholders())
+            texts = _redacted(found, verdicts)
+            answer = value
+            try:
+                answer = rewritten(value, texts) if texts else value
+            except Undeliverable as error:
+                verdicts = tuple(
+                    raised(verdict) if part.path == error.path else verdict
+                    for part, verdict in zip(found.parts, verdicts, strict=True)
+                )
+            emit(verdicts)
+            blocked = _blocked(verdicts)
+            if blocked is not None:
+                return None, blocked
+            value = answer
+        if self.restore and go.placeholders:
+            value = _restored(value, go.placeholders)
+        return value, None
+
+    def chunks(self, go: Admitted) -> Chunks:
+        """What a stream goes through."""
+        return Chunks(
+            self.output, self.on_error, go.placeholders if self.restore else None
+        )
+
+    def answer(self, verdict: Verdict) -> Any:
+        """The answer in place of a blocked one."""
+        if self.on_block is None:
+            raise Blocked(verdict)
+        if not callable(self.on_block):
+            return self.on_block
+        answer = self.on_block(verdict)
+        if inspect.isawaitable(answer):
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise ConfigError(
+                "on_block is async but the guarded function is not; pass a plain one"
+            )
+        return answer
+
+    async def aanswer(self, verdict: Verdict) -> Any:
+        """The same, where an async function may give it."""
+        if not callable(self.on_block):
+            return self.answer(verdict)
+        answer = self.on_block(verdict)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def finish(self, value: Any, go: Admitted) -> Any:
+        """Look at what a plain function returned."""
+        if not self.watches(go):
+            return value
+        if hasattr(value, "__next__"):
+            return GuardedStream(value, self.chunks(go), self.answer)
+        if hasattr(value, "__anext__"):
+            return AsyncGuardedStream(value, self.chunks(go), self.aanswer)
+        if inspect.isawaitable(value):
+            return self._later(value, go)
+        answer, blocked = run(self.after(value, go))
+        return answer if blocked is None else self.answer(blocked)
+
+    async def afinish(self, value: Any, go: Admitted) -> Any:
+        """Look at what an async function returned."""
+        if not self.watches(go):
+            return value
+        if hasattr(value, "__next__") or hasattr(value, "__anext__"):
+            return self.finish(value, go)
+        answer, blocked = await arun(self.after(value, go))
+        return answer if blocked is None else await self.aanswer(blocked)
+
+    async def _later(self, value: Any, go: Admitted) -> Any:
+        return await self.afinish(await value, go)
+
+    def _check(
+        self, guard: Guard, found: Found, placeholders: Placeholders
+    ) -> Checks[tuple[Verdict, ...]]:
+        """One verdict for each text, in the caller's own characters."""
+        texts: list[Text] = []
+        views: dict[int, Escaped] = {}
+        for index, part in enumerate(found.parts):
+            text = part.text
+            if part.form == "json":
+                views[index] = Escaped(text)
+                text = views[index].view
+            texts.append(Text(text, part.role, found.history))
+        verdicts = yield Engine(
+            guard, texts, on_error=self.on_error, placeholders=placeholders
+        )
+        out: list[Verdict] = []
+        for index, (part, verdict) in enumerate(
+            zip(found.parts, verdicts, strict=True)
+        ):
+            if index in views:
+                verdict = views[index].verdict(verdict, placeholders)
+            if part.coverage < verdict.coverage:
+                verdict = replace(verdict, coverage=part.coverage)
+            if part.form == "fixed" and verdict.action is Action.REDACT:
+                verdict = raised(verdict)
+            out.append(verdict)
+        return tuple(out)
+
+
+def _blocked(verdicts: tuple[Verdict, ...]) -> Verdict | None:
+    for verdict in verdicts:
+        if verdict.blocked:
+            return verdict
+    return None
+
+
+def _redacted(found: Found, verdicts: tuple[Verdict, ...]) -> dict[Path, str]:
+    """The texts that the guards changed."""
+    return {
+        part.path: verdict.text
+        for part, verdict in zip(found.parts, verdicts, strict=True)
+        if verdict.action is Action.REDACT and verdict.text != part.text
+    }
+
+
+def _restored(value: Any, placeholders: Placeholders) -> Any:
+    """The answer with the values back in its text, where they can be."""
+    texts: dict[Path, str] = {}
+    for part in read_answer(value).parts:
+        if part.path == () or "content" in part.path:
+            text = Restorer(placeholders).feed(part.text, end=True)
+            if text != part.text:
+                texts[part.path] = text
+    while texts:
+        try:
+            return rewritten(value, texts)
+        except Undeliverable as error:
+            del texts[error.path]
+    return value

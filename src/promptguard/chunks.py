@@ -1,0 +1,192 @@
+"""The chunks of a streamed answer on their way through the gates.
+
+Every text in a stream has a gate of its own: the text of each choice, its refusal,
+its reasoning, the arguments of each tool call. What a gate lets out goes into the
+chunk at hand; what is left when a choice ends goes into a copy of the last chunk that
+had some of that text, before the chunk that ends the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from .engine import Engine, OnError
+from .errors import ConfigError
+from .guard import Guard
+from .hooks import emit
+from .messages import Part, message_parts, rewritten
+from .placeholders import Placeholders
+from .restoring import Restorer
+from .shapes import Path, at, copied, get, is_sequence, only
+from .stream import Gate
+from .verdict import Verdict
+
+__all__ = ["Chunks"]
+
+Released = Generator[Engine, tuple[Verdict, ...], list[Any]]
+Key = tuple[str | int, ...]
+
+
+class Chunks:
+    """Turns the chunks of one stream into those that may go.
+
+    Args:
+        guard: What to look for, or None.
+        on_error: See Engine.
+        restore: Values to put back into the text of the answer, or None.
+    """
+
+    def __init__(
+        self, guard: Guard | None, on_error: OnError, restore: Placeholders | None
+    ) -> None:
+        self._guard = guard
+        self._on_error = on_error
+        self._restore = restore
+        self._placeholders = Placeholders()
+        self._channels: dict[Key, _Channel] = {}
+        self._ended: set[int] = set()
+
+    def feed(self, chunk: Any) -> Released:
+        """The chunks that may go now that this one came.
+
+        Raises:
+            Blocked: A guard decided that the text must not go on.
+            ConfigError: The chunk is of no known shape.
+        """
+        if isinstance(chunk, str):
+            channel = self._channel((), None)
+            text = yield from channel.step(chunk)
+            return [text] if text or not chunk else []
+        choices = get(chunk, "choices")
+        if not is_sequence(choices):
+            raise ConfigError(
+                f"cannot find the text in a chunk of type {type(chunk).__name__}; "
+                "streams of str and of chat completion chunks are known"
+            )
+        out: list[Any] = []
+        texts: dict[Path, str] = {}
+        for position, choice in enumerate(choices):
+            index = get(choice, "index")
+            index = index if isinstance(index, int) else position
+            last: dict[Key, Path] = {}
+            for part in _parts(choice, position):
+                key = _key(index, choice, part.path)
+                channel = self._channel(key, part)
+                channel.last = chunk, part.path
+                text = yield from channel.step(part.text)
+                texts[part.path] = text
+                last[key] = part.path
+            if not get(choice, "finish_reason"):
+                continue
+            self._ended.add(index)
+            for key in [key for key in self._channels if key[:1] == (index,)]:
+                channel = self._channels.pop(key)
+                text = yield from channel.step("", end=True)
+                if key in last:
+                    texts[last[key]] += text
+                elif text:
+                    out.append(channel.carrier(text))
+        return [*out, _with(chunk, texts)]
+
+    def end(self) -> Released:
+        """What is left when the stream is at its end."""
+        out: list[Any] = []
+        for channel in self._channels.values():
+            text = yield from channel.step("", end=True)
+            if text:
+                out.append(channel.carrier(text))
+        self._channels.clear()
+        return out
+
+    def _channel(self, key: Key, part: Part | None) -> _Channel:
+        channel = self._channels.get(key)
+        if channel is None:
+            if key and key[0] in self._ended:
+                raise ConfigError(
+                    f"choice {key[0]} of the stream goes on after its finish_reason, "
+                    "so its text cannot be checked as a whole"
+                )
+            gate = restorer = None
+            if self._guard is not None:
+                json = part is not None and part.form == "json"
+                gate = Gate(
+                    self._guard, self._placeholders, on_error=self._on_error, json=json
+                )
+            if self._restore is not None and key[1:] in ((), ("content",)):
+                restorer = Restorer(self._restore)
+            channel = self._channels[key] = _Channel(gate, restorer)
+        return channel
+
+
+class _Channel:
+    """One text of the stream."""
+
+    def __init__(self, gate: Gate | None, restorer: Restorer | None) -> None:
+        self._gate = gate
+        self._restorer = restorer
+        self.last: tuple[Any, Path] = ("", ())
+
+    def step(
+        self, text: str, end: bool = False
+    ) -> Generator[Engine, tuple[Verdict, ...], str]:
+        if self._gate is not None:
+            self._gate.feed(text)
+            text = yield from self._gate.release(end)
+            if end:
+                emit((self._gate.verdict(),))
+        return text if self._restorer is None else self._restorer.feed(text, end)
+
+    def carrier(self, text: str) -> Any:
+        """A chunk that carries the text and nothing else."""
+        chunk, path = self.last
+        if not path:
+            return text
+        position = path[1]
+        assert isinstance(position, int)
+        choice = get(chunk, "choices")[position]
+        delta = only(get(choice, "delta"), path[3:], text)
+        choice = copied(
+            choice, {**_none(choice, "finish_reason", "logprobs"), "delta": delta}
+        )
+        return copied(chunk, {**_none(chunk, "usage"), "choices": [choice]})
+
+
+def _parts(choice: Any, position: int) -> list[Part]:
+    """The texts in one choice of a chunk."""
+    delta = get(choice, "delta")
+    if delta is None:
+        if get(choice, "message") is None and get(choice, "text") is None:
+            return []
+        raise ConfigError(
+            f"choice {position} of a chunk has no delta; only chat completion chunks "
+            "are known"
+        )
+    path = ("choices", position, "delta")
+    parts = message_parts(delta, path, "assistant", f"choice {position} of a chunk")
+    if any(part.form == "fixed" or part.coverage < 1 for part in parts):
+        raise ConfigError(
+            "audio and images cannot be checked while they stream; ask for the answer "
+            "without stream=True, or without output guards"
+        )
+    return parts
+
+
+def _key(index: int, choice: Any, path: Path) -> Key:
+    """Which text a part belongs to; the same in every chunk of the stream."""
+    if path[3] != "tool_calls":
+        return index, path[3]
+    call = get(get(choice, "delta"), "tool_calls")[path[4]]
+    number = get(call, "index")
+    # The kind too: JSON and free text are read differently.
+    return index, *path[3:4], number if isinstance(number, int) else path[4], path[5]
+
+
+def _with(chunk: Any, texts: Mapping[Path, str]) -> Any:
+    """The chunk with these texts; itself where nothing changes."""
+    new = {path: text for path, text in texts.items() if at(chunk, path) != text}
+    return rewritten(chunk, new) if new else chunk
+
+
+def _none(value: Any, *names: str) -> dict[str, None]:
+    return {name: None for name in names if get(value, name) is not None}

@@ -1,0 +1,199 @@
+"""Iterators that stand in for a guarded stream."""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from .chunks import Chunks
+from .engine import Engine
+from .errors import Blocked
+from .hooks import emit
+from .verdict import Verdict
+
+__all__ = ["AsyncGuardedStream", "GuardedStream", "arun", "run"]
+
+T = TypeVar("T")
+
+# These would hand out what has not been through the gate.
+_PAST_THE_GATE = frozenset({"send", "throw", "asend", "athrow", "gi_frame", "ag_frame"})
+
+
+def run(steps: Generator[Engine, tuple[Verdict, ...], T]) -> T:
+    """Drive the engines that a generator yields, and return what it returns."""
+    from .drivers import drive
+
+    verdicts: Any = None
+    while True:
+        try:
+            engine = steps.send(verdicts)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        verdicts = drive(engine)
+
+
+async def arun(steps: Generator[Engine, tuple[Verdict, ...], T]) -> T:
+    """Drive the engines that a generator yields without blocking the event loop."""
+    from .drivers import adrive
+
+    verdicts: Any = None
+    while True:
+        try:
+            engine = steps.send(verdicts)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        verdicts = await adrive(engine)
+
+
+class _Stream:
+    """What both kinds have in common; other attributes are those of the stream."""
+
+    def __init__(self, upstream: Any, chunks: Chunks) -> None:
+        self._upstream = upstream
+        self._chunks = chunks
+        self._ready: deque[Any] = deque()
+        self._over = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in _PAST_THE_GATE:
+            raise AttributeError(f"a guarded stream has no attribute {name!r}")
+        return getattr(self._upstream, name)
+
+    def __repr__(self) -> str:
+        return f"<guarded {type(self._upstream).__name__}>"
+
+    def _stop(self) -> None:
+        self._over = True
+        self._ready.clear()
+
+
+class GuardedStream(_Stream, Iterator[Any]):
+    """A stream of which only leaves what the guards let through.
+
+    Args:
+        upstream: The stream of the LLM.
+        chunks: What decides.
+        answer: Gives the last chunk when something is blocked, or raises.
+    """
+
+    def __init__(
+        self, upstream: Any, chunks: Chunks, answer: Callable[[Verdict], Any]
+    ) -> None:
+        super().__init__(upstream, chunks)
+        self._answer = answer
+
+    def __next__(self) -> Any:
+        while not self._ready:
+            if self._over:
+                raise StopIteration
+            try:
+                self._step()
+            except Blocked as blocked:
+                self.close()
+                emit((blocked.verdict,))
+                answer = self._answer(blocked.verdict)
+                if answer is not None:
+                    self._ready.append(answer)
+            except BaseException:
+                self.close()
+                raise
+        return self._ready.popleft()
+
+    def _step(self) -> None:
+        try:
+            chunk = next(self._upstream)
+        except StopIteration:
+            self._ready.extend(run(self._chunks.end()))
+            self._over = True
+            return
+        self._ready.extend(run(self._chunks.feed(chunk)))
+
+    def close(self) -> None:
+        """Close the stream; what was held is dropped."""
+        self._stop()
+        with suppress(Exception):
+            close = getattr(self._upstream, "close", None)
+            if close is not None:
+                close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncGuardedStream(_Stream, AsyncIterator[Any]):
+    """The same for a stream that is iterated with ``async for``."""
+
+    def __init__(
+        self,
+        upstream: Any,
+        chunks: Chunks,
+        answer: Callable[[Verdict], Coroutine[Any, Any, Any]],
+    ) -> None:
+        super().__init__(upstream, chunks)
+        self._answer = answer
+
+    async def __anext__(self) -> Any:
+        while not self._ready:
+            if self._over:
+                raise StopAsyncIteration
+            try:
+                await self._step()
+            except Blocked as blocked:
+                await self.aclose()
+                emit((blocked.verdict,))
+                answer = await self._answer(blocked.verdict)
+                if answer is not None:
+                    self._ready.append(answer)
+            except BaseException:
+                await self.aclose()
+                raise
+        return self._ready.popleft()
+
+    async def _step(self) -> None:
+        try:
+            chunk = await self._upstream.__anext__()
+        except StopAsyncIteration:
+            self._ready.extend(await arun(self._chunks.end()))
+            self._over = True
+            return
+        self._ready.extend(await arun(self._chunks.feed(chunk)))
+
+    async def aclose(self) -> None:
+        """Close the stream; what was held is dropped."""
+        self._stop()
+        with suppress(Exception):
+            close = getattr(self._upstream, "aclose", None)
+            close = close or getattr(self._upstream, "close", None)
+            if close is not None:
+                closing = close()
+                if inspect.isawaitable(closing):
+                    await closing
+
+    async def close(self) -> None:
+        """The same, by the name that the streams of some clients have for it."""
+        await self.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
