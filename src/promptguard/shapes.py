@@ -81,12 +81,14 @@ def copied(value: Any, updates: Mapping[Any, Any]) -> Any:
         twin = copy.copy(value)
         for name, new in updates.items():
             setattr(twin, name, new)
-    except (AttributeError, TypeError, ValueError, copy.Error):
-        raise ConfigError(
-            f"{type(value).__name__} holds text that must be redacted and cannot be "
-            "copied with other values; use dicts, dataclasses or pydantic models"
-        ) from None
-    return twin
+        return twin
+    except Exception:
+        # Raised below, so that it is not chained to an error that may show the text.
+        pass
+    raise ConfigError(
+        f"{type(value).__name__} holds text that must be redacted and cannot be copied "
+        "with other values; use dicts, dataclasses or pydantic models"
+    )
 
 
 def only(value: Any, path: Path, text: str) -> Any:

@@ -92,17 +92,20 @@ class GuardedStream(_Stream, Iterator[Any]):
         while not self._ready:
             if self._over:
                 raise StopIteration
+            verdict: Verdict | None = None
             try:
                 self._step()
             except Blocked as blocked:
-                self.close()
-                emit((blocked.verdict,))
-                answer = self._answer(blocked.verdict)
-                if answer is not None:
-                    self._ready.append(answer)
+                verdict = blocked.verdict
             except BaseException:
                 self.close()
                 raise
+            if verdict is not None:
+                self.close()
+                emit((verdict,))
+                answer = self._answer(verdict)
+                if answer is not None:
+                    self._ready.append(answer)
         return self._ready.popleft()
 
     def _step(self) -> None:
@@ -150,17 +153,20 @@ class AsyncGuardedStream(_Stream, AsyncIterator[Any]):
         while not self._ready:
             if self._over:
                 raise StopAsyncIteration
+            verdict: Verdict | None = None
             try:
                 await self._step()
             except Blocked as blocked:
-                await self.aclose()
-                emit((blocked.verdict,))
-                answer = await self._answer(blocked.verdict)
-                if answer is not None:
-                    self._ready.append(answer)
+                verdict = blocked.verdict
             except BaseException:
                 await self.aclose()
                 raise
+            if verdict is not None:
+                await self.aclose()
+                emit((verdict,))
+                answer = await self._answer(verdict)
+                if answer is not None:
+                    self._ready.append(answer)
         return self._ready.popleft()
 
     async def _step(self) -> None:
