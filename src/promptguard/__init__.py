@@ -16,6 +16,7 @@ from .errors import (
     PromptGuardError,
 )
 from .guard import AnyOf, Guard, Then
+from .guards.classifier import PromptInjection
 from .hooks import capture, on_verdict
 from .placeholders import Placeholders
 from .queries import Ask, Classify
@@ -37,6 +38,7 @@ __all__ = [
     "ModelError",
     "Placeholders",
     "PromptGuardError",
+    "PromptInjection",
     "Step",
     "Text",
     "Then",
