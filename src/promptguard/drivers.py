@@ -250,7 +250,8 @@ class _Memo:
 
     def key(self, query: Classify) -> bytes:
         digest = blake2b(key=self._secret, digest_size=16)
-        for part in (query.model or "", query.role, query.text):
+        named = query.model or "", query.revision or ""
+        for part in (*named, query.role, query.text):
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "big"))
             digest.update(data)

@@ -22,15 +22,17 @@ class Classify:
     """Score a text with a model of the library.
 
     Args:
-        model: Folder of a bundle, or None for the shipped one.
+        model: Folder of a bundle, a name on the Hub, or None for the shipped one.
         text: The text of a reading.
         role: Whose text it is; ``tool``, ``function`` and ``retrieved`` are read
             as content, every other role as somebody's own words.
+        revision: Commit, tag or branch of a model on the Hub; None means a folder.
     """
 
     model: str | None
     text: str = field(repr=False)
     role: str
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,10 @@ class Scores:
 
 
 def classify(
-    model: str | None, text: str, role: str
+    model: str | None, text: str, role: str, revision: str | None = None
 ) -> Generator[Classify, Scores, Scores]:
     """Ask for the scores of a text: ``scores = yield from classify(...)``."""
-    return (yield Classify(model, text, role))
+    return (yield Classify(model, text, role, revision))
 
 
 def ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from ..verdict import Action, Finding
 __all__ = ["PromptInjection"]
 
 FPR = 0.01
+# Both become parts of a URL and of a path in the cache, so neither may climb.
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_REVISION = re.compile(r"(?!.*(?:\.\.|//|/$))[A-Za-z0-9][A-Za-z0-9_./-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,10 @@ class PromptInjection(Guard):
             0.05. The threshold follows from it, by role and length of the text.
         threshold: Calibrated probability from which a text is flagged; decides
             instead of ``fpr``.
-        model: Folder of another bundle; None is the model that is shipped.
+        model: Folder of another bundle, or with ``revision`` its name on the Hub;
+            None is the model that is shipped.
+        revision: Commit, tag or branch to load from the Hub. Only a commit's full id
+            means the same files for ever.
         band: Scores (low, high) between which ``then()`` asks its second guard: what
             reaches ``high`` stands, and from ``low`` on even a text that is not
             flagged is passed on, as a finding with ``Action.ALLOW``.
@@ -43,6 +50,7 @@ class PromptInjection(Guard):
     fpr: float = FPR
     threshold: float | None = None
     model: str | None = None
+    revision: str | None = None
     band: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -56,13 +64,15 @@ class PromptInjection(Guard):
                 raise ConfigError("pass fpr or threshold, not both")
         if self.model is not None and not isinstance(self.model, str):
             raise ConfigError("model must be the path of a bundle's folder, a string")
+        if self.revision is not None:
+            _check_revision(self.model, self.revision)
         if self.band is not None and not _is_band(self.band):
             raise ConfigError("band must be two probabilities, the lower one first")
 
     def inspect(self, text: Text) -> Inspection:
         """Ask the model about the clean reading."""
         reading = text.clean
-        scores = yield from classify(self.model, reading.text, text.role)
+        scores = yield from classify(self.model, reading.text, text.role, self.revision)
         threshold = self.threshold
         if threshold is None:
             threshold = scores.threshold("injection", text.role, self.fpr)
@@ -96,6 +106,16 @@ def _flagged(scores: Scores, threshold: float) -> Iterator[tuple[float, int, int
         best, end = max(best, score), window.end
     if best >= 0:
         yield best, start, end
+
+
+def _check_revision(model: str | None, revision: object) -> None:
+    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
+        raise ConfigError("revision must be the id of a commit, a tag or a branch")
+    if model is None or not _REPOSITORY.fullmatch(model):
+        raise ConfigError(
+            "revision belongs to a model on the Hub, named as in "
+            'model="organisation/name"; leave it out for a folder'
+        )
 
 
 def _is_band(value: object) -> bool:

@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from ..errors import ConfigError, ModelError
 from ..queries import TOOL_ROLES, Classify, Scores, Window
+from . import hub
 from .bundle import Bundle
 from .encode import Encoder, Piece
 
@@ -27,9 +28,9 @@ def answer(query: Classify) -> Scores:
         ModelError: A model file is missing or altered, the model cannot be run, or
             the text is longer than a model reads.
     """
-    model = _models.get(query.model or "")
+    model = _models.get((query.model, query.revision))
     if model is None:
-        model = _load(query.model)
+        model = _load(query.model, query.revision)
     return model.answer(query)
 
 
@@ -144,17 +145,22 @@ def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
 
 
 _threads = 1
-_models: dict[str, _Model] = {}
+_models: dict[tuple[str | None, str | None], _Model] = {}
 # A finaliser may fork while the lock is held by this very thread.
 _lock = threading.RLock()
-_left_behind: list[dict[str, _Model]] = []
+_left_behind: list[dict[tuple[str | None, str | None], _Model]] = []
 
 
-def _load(path: str | None) -> _Model:
+def _load(name: str | None, revision: str | None) -> _Model:
+    fetched = None
+    if name is not None and revision is not None:
+        # Before the lock, because a download takes its time.
+        fetched = hub.load(name, revision)
     with _lock:
-        model = _models.get(path or "")
+        model = _models.get((name, revision))
         if model is None:
-            model = _models[path or ""] = _Model(Bundle.load(path), _threads)
+            bundle = fetched or Bundle.load(hub.local(name))
+            model = _models[name, revision] = _Model(bundle, _threads)
         return model
 
 

@@ -1,0 +1,189 @@
+"""A bundle of a few kilobytes whose model gives away attacks by single words.
+
+The ONNX file is written byte by byte, so that neither torch nor onnx is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from promptguard.runtime.bundle import FORMAT, digest_of
+from promptguard.text import READING_VERSION
+
+from ..stage import digest
+
+__all__ = ["ATTACK_WORDS", "write_bundle"]
+
+ATTACK_WORDS = ("ignore", "instructions", "reveal", "secret")
+
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_MARKS = "0123456789.,:;!?'\"()[]{}<>/|@#-_=+*&%$"
+_FLOAT, _INT64 = 1, 7
+_CARD = """\
+# {name}
+
+A model for tests: a text is an attack when it has one of a few words in it.
+"""
+
+
+def write_bundle(
+    folder: Path, *, words: Iterable[str] = ATTACK_WORDS, name: str = "tiny"
+) -> Path:
+    """Write a bundle that the library loads, and return its folder.
+
+    Args:
+        folder: Made if it is not there.
+        words: Whatever text holds one of these scores 0.98, or more if it is the
+            text of a tool; all others score 0.02.
+        name: What the bundle is called.
+    """
+    words = tuple(words)
+    vocabulary = {piece: number for number, piece in enumerate(_pieces(words))}
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = [4.0 if piece in words else -4.0 for piece in vocabulary]
+    (folder / "model.onnx").write_bytes(_model(weights))
+    (folder / "tokenizer.json").write_text(json.dumps(_tokenizer(vocabulary)))
+    (folder / "MODEL_CARD.md").write_text(_CARD.format(name=name))
+    files = ("MODEL_CARD.md", "model.onnx", "tokenizer.json")
+    table = {
+        "format": FORMAT,
+        "reading": READING_VERSION,
+        "name": name,
+        "heads": {"injection": ["injection"]},
+        "window": 32,
+        "overlap": 8,
+        "operating_points": [
+            {
+                "label": "injection",
+                "role": role,
+                "windows": 1,
+                "fpr": rate,
+                "threshold": 0.5,
+            }
+            for role in ("user", "tool")
+            for rate in (0.001, 0.005, 0.01, 0.02, 0.05)
+        ],
+        "made_from": {"configuration": name, "seed": 20, "data": "0" * 64},
+        "files": {file: digest(folder / file) for file in files},
+    }
+    table["digest"] = digest_of(table)
+    (folder / "bundle.json").write_text(json.dumps(table, indent=1, sort_keys=True))
+    return folder
+
+
+def _pieces(words: Iterable[str]) -> dict[str, None]:
+    pieces = [*_SPECIAL, *words, *_LETTERS, *(f"##{x}" for x in _LETTERS), *_MARKS]
+    return dict.fromkeys([*pieces, *(f"##{x}" for x in _MARKS)])
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> dict[str, object]:
+    added = [
+        {
+            "id": vocabulary[token],
+            "content": token,
+            "special": True,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+        }
+        for token in _SPECIAL
+    ]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": True,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": None,
+        "decoder": None,
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": vocabulary,
+        },
+    }
+
+
+def _model(weights: list[float]) -> bytes:
+    """The highest weight of a window's tokens, plus one for content: a logit."""
+    nodes = [
+        _node("Gather", ["weights", "input_ids"], "by_token"),
+        _node("Cast", ["attention_mask"], "mask", _integer("to", _FLOAT)),
+        _node("Mul", ["by_token", "mask"], "masked"),
+        _node("ReduceMax", ["masked"], "most", _integers("axes", [1])),
+        _node("Cast", ["token_type_ids"], "kinds", _integer("to", _FLOAT)),
+        _node("ReduceMax", ["kinds"], "kind", _integers("axes", [1])),
+        _node("Add", ["most", "kind"], "injection"),
+    ]
+    raw = struct.pack(f"<{len(weights)}f", *weights)
+    # TensorProto: dims, data_type, name, raw_data.
+    tensor = _number(1, len(weights)) + _number(2, _FLOAT)
+    tensor += _bytes(8, b"weights") + _bytes(9, raw)
+    inputs = ("input_ids", "attention_mask", "token_type_ids")
+    graph = b"".join(_bytes(1, node) for node in nodes) + _bytes(2, b"tiny")
+    graph += _bytes(5, tensor)
+    graph += b"".join(_bytes(11, _value(name, _INT64, "length")) for name in inputs)
+    graph += _bytes(12, _value("injection", _FLOAT, 1))
+    opset = _bytes(1, b"") + _number(2, 13)
+    return _number(1, 8) + _bytes(7, graph) + _bytes(8, opset)
+
+
+def _node(kind: str, inputs: list[str], output: str, attribute: bytes = b"") -> bytes:
+    written = b"".join(_bytes(1, name.encode()) for name in inputs)
+    written += _bytes(2, output.encode()) + _bytes(4, kind.encode())
+    return written + (_bytes(5, attribute) if attribute else b"")
+
+
+def _integer(name: str, value: int) -> bytes:
+    return _bytes(1, name.encode()) + _number(3, value) + _number(20, 2)
+
+
+def _integers(name: str, values: list[int]) -> bytes:
+    numbers = b"".join(_number(8, value) for value in values)
+    return _bytes(1, name.encode()) + numbers + _number(20, 7)
+
+
+def _value(name: str, kind: int, columns: str | int) -> bytes:
+    """A ValueInfoProto of one row."""
+    if isinstance(columns, int):
+        width = _number(1, columns)
+    else:
+        width = _bytes(2, columns.encode())
+    shape = _bytes(1, _number(1, 1)) + _bytes(1, width)
+    return _bytes(1, name.encode()) + _bytes(
+        2, _bytes(1, _number(1, kind) + _bytes(2, shape))
+    )
+
+
+# The two kinds of field that ONNX's protocol buffers are made of.
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
