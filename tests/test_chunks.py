@@ -30,7 +30,7 @@ def tool(number: int, arguments: str, index: int = 0, **head: Any) -> dict[str, 
 
 
 def sent(source: list[Any], guard: Any = NAME, restore: Any = None) -> list[Any]:
-    chunks = Chunks(guard, "block", restore)
+    chunks = Chunks(guard, "block", restore, restore is not None)
     out: list[Any] = []
     for item in source:
         out += run(chunks.feed(item))
@@ -175,6 +175,28 @@ def test_a_block_in_any_channel_ends_the_stream():
     ):
         with pytest.raises(Blocked):
             sent(source, BAD)
+
+
+def test_before_a_block_goes_the_text_before_it_and_nothing_else():
+    chunks = Chunks(BAD | NAME, "block")
+    source = {
+        "id": "1",
+        "choices": [
+            {"index": 0, "delta": {"content": "secret"}, "finish_reason": None},
+            {
+                "index": 1,
+                "delta": {"role": "assistant", "content": "I, Joe, am bad, and bad."},
+                "finish_reason": "stop",
+            },
+        ],
+    }
+    with pytest.raises(Blocked):
+        run(chunks.feed(source))
+    (rest,) = chunks.rest
+    assert joined([rest], index=1) == "I, <NAME_1>, am "
+    assert rest["choices"][0]["finish_reason"] is None
+    assert len(rest["choices"]) == 1
+    assert rest["choices"][0]["delta"].keys() == {"content"}
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from .arguments import read, read_value
 from .chunks import Chunks
 from .engine import Engine, OnError
 from .errors import Blocked, ConfigError
-from .escapes import Escaped, raised
+from .escapes import Escaped, raised, veiled
 from .guard import Guard
 from .hooks import emit
 from .messages import Found, Undeliverable, read_answer, rewritten
-from .placeholders import Placeholders
+from .placeholders import Placeholders, redact
 from .restoring import Restorer
 from .shapes import Path, changed
 from .streams import AsyncGuardedStream, GuardedStream, arun, run
@@ -61,7 +61,7 @@ class GuardedCall:
             parts = tuple(replace(part, form="fixed") for part in found.parts)
             found = replace(found, parts=parts)
         placeholders = Placeholders()
-        verdicts = yield from self._check(self.input, found, placeholders)
+        verdicts = yield from self._check(self.input, found, placeholders, None)
         emit(verdicts)
         blocked = _blocked(verdicts)
         if blocked is None and (texts := _redacted(found, verdicts)):
@@ -76,7 +76,9 @@ class GuardedCall:
         """Check an answer that is not a stream, redact it, and restore into it."""
         found = read_answer(value)
         if self.output is not None and found.parts:
-            verdicts = yield from self._check(self.output, found, Placeholders())
+            verdicts = yield from self._check(
+                self.output, found, Placeholders(), go.placeholders
+            )
             texts = _redacted(found, verdicts)
             answer = value
             try:
@@ -97,9 +99,7 @@ class GuardedCall:
 
     def chunks(self, go: Admitted) -> Chunks:
         """What a stream goes through."""
-        return Chunks(
-            self.output, self.on_error, go.placeholders if self.restore else None
-        )
+        return Chunks(self.output, self.on_error, go.placeholders, self.restore)
 
     def answer(self, verdict: Verdict) -> Any:
         """The answer in place of a blocked one."""
@@ -149,7 +149,11 @@ class GuardedCall:
         return await self.afinish(await value, go)
 
     def _check(
-        self, guard: Guard, found: Found, placeholders: Placeholders
+        self,
+        guard: Guard,
+        found: Found,
+        placeholders: Placeholders,
+        own: Placeholders | None,
     ) -> Checks[tuple[Verdict, ...]]:
         """One verdict for each text, in the caller's own characters."""
         texts: list[Text] = []
@@ -159,16 +163,19 @@ class GuardedCall:
             if part.form == "json":
                 views[index] = Escaped(text)
                 text = views[index].view
-            texts.append(Text(text, part.role, found.history))
-        verdicts = yield Engine(
-            guard, texts, on_error=self.on_error, placeholders=placeholders
-        )
+            texts.append(Text(veiled(text, own), part.role, found.history))
+        verdicts = yield Engine(guard, texts, on_error=self.on_error)
         out: list[Verdict] = []
         for index, (part, verdict) in enumerate(
             zip(found.parts, verdicts, strict=True)
         ):
             if index in views:
                 verdict = views[index].verdict(verdict, placeholders)
+            elif verdict.action is Action.REDACT:
+                text = redact(part.text, verdict.findings, placeholders)
+                verdict = replace(verdict, original=part.text, text=text)
+            elif own:
+                verdict = replace(verdict, original=part.text, text=part.text)
             if part.coverage < verdict.coverage:
                 verdict = replace(verdict, coverage=part.coverage)
             if part.form == "fixed" and verdict.action is Action.REDACT:

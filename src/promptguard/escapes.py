@@ -14,7 +14,7 @@ from itertools import accumulate
 from .placeholders import Placeholders, merge
 from .verdict import Action, Finding, Verdict
 
-__all__ = ["Escaped", "decided", "pieces", "raised", "still_json", "view"]
+__all__ = ["Escaped", "decided", "pieces", "raised", "still_json", "veiled", "view"]
 
 _ESCAPE = re.compile(
     r"[^\\]+"
@@ -83,6 +83,16 @@ def decided(raw: str) -> tuple[list[str], str]:
 def view(parts: list[str]) -> str:
     """What the pieces say."""
     return "".join([part if len(part) == 1 else _said(part) for part in parts])
+
+
+def veiled(text: str, own: Placeholders | None) -> str:
+    """The text with the nonces of the call's own placeholders made unremarkable.
+
+    They are random: a pattern for numbers or keys would find something in many.
+    """
+    if not own:
+        return text
+    return text.replace(own._nonce, "z" * len(own._nonce))
 
 
 def moved(finding: Finding, starts: list[int], base: int = 0) -> Finding:
