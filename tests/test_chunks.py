@@ -137,6 +137,27 @@ def test_arguments_of_tool_calls_are_put_together_call_by_call():
     assert [name for name in names if name] == ["f", "g"]
 
 
+def test_reasoning_in_lists_is_put_together_by_its_index():
+    source = []
+    for letter in "I am Joe.":
+        detail = {"type": "reasoning.text", "text": letter, "index": 3}
+        source.append(chunk(reasoning=letter, reasoning_details=[detail]))
+    out = sent([*source, chunk(finish="stop")])
+    found = "".join(
+        detail["text"]
+        for item in out
+        for detail in item["choices"][0]["delta"].get("reasoning_details", ())
+    )
+    assert (
+        re.sub(r":\w{16}>", ">", found) == joined(out, "reasoning") == "I am <NAME_1>."
+    )
+    (rest,) = [
+        c for c in out if c["choices"][0]["delta"].keys() == {"reasoning_details"}
+    ]
+    (detail,) = rest["choices"][0]["delta"]["reasoning_details"]
+    assert detail.keys() == {"index", "type", "text"}
+
+
 def test_redacted_arguments_that_are_json_no_more_block():
     number = FakeGuard(name="number", word="411", action=Action.REDACT)
     with pytest.raises(Blocked):

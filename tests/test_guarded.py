@@ -641,6 +641,23 @@ def test_leaving_a_generator_closes_the_one_inside():
     assert closed == [True]
 
 
+async def test_leaving_an_async_generator_closes_the_one_inside():
+    closed: list[bool] = []
+
+    async def ask(prompt: str) -> AsyncIterator[str]:
+        try:
+            for piece in ("many words to ", "come"):
+                yield piece
+        finally:
+            closed.append(True)
+
+    for options in ({"output": FakeGuard(word="x")}, {"input": BAD}):
+        given = guarded(ask, **options)("prompt")
+        await given.__anext__()
+        await given.aclose()
+    assert closed == [True, True]
+
+
 def test_errors_of_the_function_pass_unchanged():
     def ask(prompt: str) -> str:
         raise KeyError("mine")

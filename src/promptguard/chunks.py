@@ -213,12 +213,13 @@ def _parts(choice: Any, position: int) -> list[Part]:
 
 def _key(index: int, choice: Any, path: Path) -> Key:
     """Which text a part belongs to; the same in every chunk of the stream."""
-    if path[3] != "tool_calls":
+    if path[3] == "content" or len(path) < 6:
         return index, path[3]
-    call = get(get(choice, "delta"), "tool_calls")[path[4]]
-    number = get(call, "index")
-    # The kind too: JSON and free text are read differently.
-    return index, *path[3:4], number if isinstance(number, int) else path[4], path[5]
+    # What comes in lists says by an index of its own where it belongs.
+    name, position, kind = path[3:6]
+    item = get(get(choice, "delta"), str(name))[position]
+    number = get(item, "index")
+    return index, name, number if isinstance(number, int) else position, kind
 
 
 def _with(chunk: Any, texts: Mapping[Path, str]) -> Any:

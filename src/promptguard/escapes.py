@@ -34,14 +34,14 @@ class Escaped:
         self._pieces = pieces(raw)
         self.view = view(self._pieces)
 
-    def verdict(self, verdict: Verdict, placeholders: Placeholders) -> Verdict:
+    def verdict(self, verdict: Verdict, placeholders: Placeholders | None) -> Verdict:
         """A verdict on the view as one on the raw text.
 
         A redaction after which the text would be JSON no more becomes a block.
         """
         starts = [0, *accumulate(map(len, self._pieces))]
         text = self.raw
-        if verdict.action is Action.REDACT:
+        if verdict.action is Action.REDACT and placeholders is not None:
             out, last = [], 0
             for finding in merge(verdict.findings):
                 value = self.view[finding.start : finding.end]
