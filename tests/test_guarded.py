@@ -682,6 +682,18 @@ def test_all_verdicts_reach_capture_and_hooks():
     assert seen == verdicts
 
 
+def test_a_stream_that_is_left_early_has_a_verdict_on_what_went_out():
+    with pg.capture() as verdicts:
+        pieces = ["Joe writes " + "many words " * 20, "and more"]
+        stream = guarded(lambda p: iter(pieces), output=NAME)("p")
+        assert masked(next(stream)).startswith("<NAME> writes many words")
+        stream.close()
+        stream.close()
+    (verdict,) = verdicts
+    assert verdict.action is Action.REDACT
+    assert 0.5 < verdict.coverage < 1
+
+
 async def test_parallel_calls_do_not_mix():
     @guarded(input=NAME, output=BAD, restore=True)
     async def ask(prompt: str) -> str:

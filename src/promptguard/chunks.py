@@ -72,6 +72,12 @@ class Chunks:
         """
         return self._resting(self._end())
 
+    def leave(self) -> None:
+        """The stream ends here: tell what was found in the texts that were cut off."""
+        for channel in self._channels.values():
+            channel.leave()
+        self._channels.clear()
+
     def _resting(self, steps: Released) -> Released:
         try:
             return (yield from steps)
@@ -158,6 +164,7 @@ class _Channel:
         self._restorer = restorer
         self.last: tuple[Any, Path] = ("", ())
         self.rest = ""
+        self._blocked = False
 
     def step(
         self, text: str, end: bool = False
@@ -168,6 +175,7 @@ class _Channel:
             try:
                 text = yield from self._gate.release(end)
             except Blocked:
+                self._blocked = True
                 self.rest = self._gate.rest
                 if self._restorer is not None:
                     self.rest = self._restorer.feed(self.rest, end=True)
@@ -175,6 +183,10 @@ class _Channel:
             if end:
                 emit((self._gate.verdict(),))
         return text if self._restorer is None else self._restorer.feed(text, end)
+
+    def leave(self) -> None:
+        if self._gate is not None and not self._blocked:
+            emit((self._gate.verdict(partial=True),))
 
     def carrier(self, text: str) -> Any:
         """A chunk that carries the text and nothing else."""

@@ -122,16 +122,24 @@ class Gate:
         self._forget(text)
         return released
 
-    def verdict(self) -> Verdict:
-        """The verdict on what came so far."""
+    def verdict(self, partial: bool = False) -> Verdict:
+        """The verdict on what came so far.
+
+        Args:
+            partial: No more will be released; what was held counts as not covered.
+        """
         worst = max((f.action or Action.ALLOW for f in self._findings), default=None)
         original = "".join(self._original)
+        coverage = self._coverage
+        if partial and original:
+            done = len(self._raw(0, self._start)) + self._base
+            coverage *= done / len(original)
         return Verdict(
             original=original,
             findings=tuple(self._findings),
             action=worst or Action.ALLOW,
             text=original if worst is Action.BLOCK else "".join(self._released),
-            coverage=self._coverage,
+            coverage=coverage,
             timings=tuple(self._timings.items()),
             degraded=self._degraded,
         )

@@ -73,6 +73,7 @@ class _Stream:
         self._over = True
         self._ready.clear()
         self._blocked = None
+        self._chunks.leave()
 
     def _block(self, verdict: Verdict) -> None:
         """Give what stands before the finding, then the answer to the block."""
