@@ -30,7 +30,7 @@ def tool(number: int, arguments: str, index: int = 0, **head: Any) -> dict[str, 
 
 
 def sent(source: list[Any], guard: Any = NAME, restore: Any = None) -> list[Any]:
-    chunks = Chunks(guard, "block", restore)
+    chunks = Chunks(guard, "block", restore, restore is not None)
     out: list[Any] = []
     for item in source:
         out += run(chunks.feed(item))
@@ -137,6 +137,27 @@ def test_arguments_of_tool_calls_are_put_together_call_by_call():
     assert [name for name in names if name] == ["f", "g"]
 
 
+def test_reasoning_in_lists_is_put_together_by_its_index():
+    source = []
+    for letter in "I am Joe.":
+        detail = {"type": "reasoning.text", "text": letter, "index": 3}
+        source.append(chunk(reasoning=letter, reasoning_details=[detail]))
+    out = sent([*source, chunk(finish="stop")])
+    found = "".join(
+        detail["text"]
+        for item in out
+        for detail in item["choices"][0]["delta"].get("reasoning_details", ())
+    )
+    assert (
+        re.sub(r":\w{16}>", ">", found) == joined(out, "reasoning") == "I am <NAME_1>."
+    )
+    (rest,) = [
+        c for c in out if c["choices"][0]["delta"].keys() == {"reasoning_details"}
+    ]
+    (detail,) = rest["choices"][0]["delta"]["reasoning_details"]
+    assert detail.keys() == {"index", "type", "text"}
+
+
 def test_redacted_arguments_that_are_json_no_more_block():
     number = FakeGuard(name="number", word="411", action=Action.REDACT)
     with pytest.raises(Blocked):
@@ -175,6 +196,28 @@ def test_a_block_in_any_channel_ends_the_stream():
     ):
         with pytest.raises(Blocked):
             sent(source, BAD)
+
+
+def test_before_a_block_goes_the_text_before_it_and_nothing_else():
+    chunks = Chunks(BAD | NAME, "block")
+    source = {
+        "id": "1",
+        "choices": [
+            {"index": 0, "delta": {"content": "secret"}, "finish_reason": None},
+            {
+                "index": 1,
+                "delta": {"role": "assistant", "content": "I, Joe, am bad, and bad."},
+                "finish_reason": "stop",
+            },
+        ],
+    }
+    with pytest.raises(Blocked):
+        run(chunks.feed(source))
+    (rest,) = chunks.rest
+    assert joined([rest], index=1) == "I, <NAME_1>, am "
+    assert rest["choices"][0]["finish_reason"] is None
+    assert len(rest["choices"]) == 1
+    assert rest["choices"][0]["delta"].keys() == {"content"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import copy
 import functools
 import inspect
 import re
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -286,6 +287,19 @@ async def test_restoring_does_not_undo_the_redaction_of_the_answer(kind):
 
 
 @kinds
+async def test_guards_find_nothing_in_the_placeholders_of_the_call(kind, monkeypatch):
+    # A nonce may spell anything; here a word that the output guard looks for.
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "bad" * 5 + "0")
+    for restore, expected in ((True, "Joe, hi"), (False, "<NAME>, hi")):
+        ask = guarded(
+            kind(lambda p: f"{p}, hi", []), input=NAME, output=BAD, restore=restore
+        )
+        assert masked(await whole(ask("Joe"))) == expected
+        with pytest.raises(Blocked):
+            await whole(ask("Joe bad"))
+
+
+@kinds
 async def test_on_block_gives_the_answer(kind):
     calls: list[str] = []
     for on_block in ("sorry", lambda verdict: "sorry"):
@@ -545,12 +559,30 @@ def test_a_stream_keeps_its_attributes_but_not_the_ways_around_the_gate():
             getattr(stepped, name)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+async def test_a_blocked_stream_ends_with_what_stands_before_the_finding(size):
+    text = "My name is Joe and this is bad, so very bad."
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    expected = "My name is <NAME> and this is [removed]"
+    options: dict[str, Any] = {"output": BAD | NAME, "on_block": "[removed]"}
+    for stream in (Stream(pieces), AsyncStream(pieces)):
+        given = guarded(lambda p, s=stream: s, **options)("prompt")
+        assert masked(await whole(given)) == expected
+        assert stream.closed
+    seen: list[str] = []
+    with pytest.raises(Blocked):
+        for piece in guarded(lambda p: iter(pieces), output=BAD | NAME)("prompt"):
+            seen.append(piece)
+    assert masked("".join(seen)) == "My name is <NAME> and this is "
+
+
 def test_a_blocked_stream_is_closed_and_stays_empty():
     stream = Stream(["this is ", "bad", " and more"])
     given = guarded(lambda p: stream, output=BAD)("prompt")
-    with pytest.raises(Blocked):
-        list(given)
+    assert next(given) == "this is "
     assert stream.closed
+    with pytest.raises(Blocked):
+        next(given)
     assert list(given) == []
 
 
@@ -609,6 +641,23 @@ def test_leaving_a_generator_closes_the_one_inside():
     assert closed == [True]
 
 
+async def test_leaving_an_async_generator_closes_the_one_inside():
+    closed: list[bool] = []
+
+    async def ask(prompt: str) -> AsyncIterator[str]:
+        try:
+            for piece in ("many words to ", "come"):
+                yield piece
+        finally:
+            closed.append(True)
+
+    for options in ({"output": FakeGuard(word="x")}, {"input": BAD}):
+        given = guarded(ask, **options)("prompt")
+        await given.__anext__()
+        await given.aclose()
+    assert closed == [True, True]
+
+
 def test_errors_of_the_function_pass_unchanged():
     def ask(prompt: str) -> str:
         raise KeyError("mine")
@@ -631,6 +680,18 @@ def test_all_verdicts_reach_capture_and_hooks():
     assert [verdict.original for verdict in verdicts] == ["in", "out", "out", "bad"]
     assert [verdict.blocked for verdict in verdicts] == [False, False, False, True]
     assert seen == verdicts
+
+
+def test_a_stream_that_is_left_early_has_a_verdict_on_what_went_out():
+    with pg.capture() as verdicts:
+        pieces = ["Joe writes " + "many words " * 20, "and more"]
+        stream = guarded(lambda p: iter(pieces), output=NAME)("p")
+        assert masked(next(stream)).startswith("<NAME> writes many words")
+        stream.close()
+        stream.close()
+    (verdict,) = verdicts
+    assert verdict.action is Action.REDACT
+    assert 0.5 < verdict.coverage < 1
 
 
 async def test_parallel_calls_do_not_mix():

@@ -277,6 +277,11 @@ def test_all_texts_of_an_answer_are_found():
         "refusal": "refusal",
         "reasoning_content": "thoughts",
         "reasoning": "more",
+        "reasoning_details": [
+            {"type": "reasoning.text", "text": "d"},
+            {"summary": "s"},
+        ],
+        "thinking_blocks": [{"type": "thinking", "thinking": "t", "signature": "x"}],
         "tool_calls": [
             {"type": "function", "function": {"name": "f", "arguments": "{}"}},
             {"type": "custom", "custom": {"name": "g", "input": "free"}},
@@ -290,6 +295,9 @@ def test_all_texts_of_an_answer_are_found():
         "refusal": "text",
         "thoughts": "text",
         "more": "text",
+        "d": "text",
+        "s": "text",
+        "t": "text",
         "{}": "json",
         "free": "text",
         "{1}": "json",
@@ -336,7 +344,7 @@ def test_unknown_answers_are_errors(answer):
 
 
 def test_echoes_of_a_rewritten_text_go():
-    answer = completion(content="secret", reasoning_details=[{"text": "secret"}])
+    answer = completion(content="secret")
     answer["choices"][0]["logprobs"] = {"content": [{"token": "secret"}]}
     path = ("choices", 0, "message", "content")
     new = rewritten(answer, {path: "<X>"})

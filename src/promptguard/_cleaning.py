@@ -48,6 +48,7 @@ _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # Escape sequences of terminals (ECMA-48), such as colours. They contain no spaces here,
 # so that a text may be cut at one. A title or link with spaces in it is left to be
 # read: a model reads it, although a terminal would not show it.
+_LINE_END = re.compile(r"[\x0b\x0c\x85]")
 TERMINAL = re.compile(r"[\x08\x1b\x7f\x9b\x9d]")
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,64}[!-/]{0,8}[@-~]"
@@ -104,7 +105,7 @@ def erase(text: str) -> tuple[str, Offsets | None]:
 
 def strip(text: str) -> tuple[str, Offsets | None]:
     """Take out control characters and whatever Unicode says is shown as nothing."""
-    if re.search(r"[\x0b\x0c\x85]", text):
+    if _LINE_END.search(text):
         return delete(text, _unseen(r"|(?<=\w)[\x0b\x0c\x85]+(?=\w)"))
     return delete(text, _unseen())
 
@@ -147,6 +148,8 @@ def normalise(text: str) -> tuple[str, Offsets | None, Debts | None]:
     plus 65,536 characters, and a character that would make it longer stays as it is.
     """
     found = _to_normalise(_WIDE.search(text) is not None)
+    if not found.search(text):
+        return text, None, None
     merging = _merging()
     known: dict[str, _Plan] = {}
     rewrite, debts = Rewrite(text), Debts()

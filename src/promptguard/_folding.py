@@ -23,25 +23,29 @@ __all__ = ["fold"]
 def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
     """What a clean text spells, and how its positions changed on the way."""
     found: list[Offsets | None] = []
-    plain = text.isascii()
-    if not plain:
+    if not text.isascii():
         text = _flags(text).translate(_letters())
+    if not text.isascii():
         text, offsets = _unadorn(text)
         found.append(offsets)
+    plain = text.isascii()
     if _HUMPS.search(text):
         text, offsets = _part(text)
         found.append(offsets)
     if "*" in text or "`" in text:
         text, offsets = _unstar(text)
         found.append(offsets)
-    if _SPELT.search(text) if plain else _foreign_spelt().search(text):
-        text, offsets = _join(text, _RUN if plain else _foreign_run())
+    run = _ASCII_RUN if plain else _run()
+    if run.search(text):
+        text, offsets = _join(text, run)
         found.append(offsets)
     text = _unleet(text.lower() if plain else _lower(latinise(text)))
-    if _GAPS.search(text):
-        text, offsets = _space(text)
-        found.append(offsets)
+    text, offsets = _space(text)
+    found.append(offsets)
     return text, tuple(offsets for offsets in found if offsets is not None)
+
+
+_INDICATORS = re.compile("[\U0001f1e6-\U0001f1ff]+")
 
 
 def _flags(text: str) -> str:
@@ -53,7 +57,7 @@ def _flags(text: str) -> str:
         return match[0] if pairs <= regions else spelt
 
     regions = _regions()
-    return re.sub("[\U0001f1e6-\U0001f1ff]+", read, text)
+    return _INDICATORS.sub(read, text)
 
 
 @cache
@@ -81,6 +85,8 @@ _PAIRS |= {"ß": "ss", "ẞ": "ss"}
 
 def _unadorn(text: str) -> tuple[str, Offsets | None]:
     """Take marks off letters and emoji out of words; write ligatures as two letters."""
+    if not _adornment().search(text):
+        return text, None
     rewrite = Rewrite(text)
     signs = _signs()
     done = 0
@@ -115,7 +121,7 @@ def _adornment() -> re.Pattern[str]:
         rf"(?<={one_of(LETTERED)})(?P<mark>{mark}+)"
         rf"|(?<=[^\W_]){one_of(EMOJI)}{one_of(EMOJI, MARKS, ENCLOSING)}*+(?=[^\W_])"
         rf"|(?P<pair>[{''.join(_PAIRS)}]{mark}*+)"
-        rf"|(?P<sign>(?<=[^\W\d_]){sign}+|{sign}+(?=[^\W\d_])))"
+        rf"|(?P<sign>(?<=[^\W\d_]){sign}++|(?<!{sign}){sign}++(?=[^\W\d_])))"
     )
 
 
@@ -149,27 +155,15 @@ def _unstar(text: str) -> tuple[str, Offsets | None]:
     return rewrite.finish()
 
 
-def _spelt(letter: str) -> re.Pattern[str]:
-    return re.compile(rf"[\W_]{letter}[\W_]{{1,8}}+{letter}(?![^\W_])")
-
-
-def _run(letter: str) -> re.Pattern[str]:
-    end = r"(?![^\W_])"
-    more = rf"(?:[\W_]{{1,8}}+{letter}{end}){{2,}}+"
-    return re.compile(rf"(?<![^\W_]){letter}{end}{more}")
-
-
-_SPELT, _RUN = _spelt("[0-9A-Za-z]"), _run("[0-9A-Za-z]")
+_ASCII_RUN = re.compile(
+    "(?<![0-9A-Za-z])[0-9A-Za-z](?:[^0-9A-Za-z]{1,8}+[0-9A-Za-z](?![0-9A-Za-z])){2,}+"
+)
 
 
 @cache
-def _foreign_spelt() -> re.Pattern[str]:
-    return _spelt(one_of("30-39 41-5A 61-7A", FOREIGN))
-
-
-@cache
-def _foreign_run() -> re.Pattern[str]:
-    return _run(one_of("30-39 41-5A 61-7A", FOREIGN))
+def _run() -> re.Pattern[str]:
+    letter = one_of("30-39 41-5A 61-7A", FOREIGN)
+    return re.compile(rf"(?<![^\W_]){letter}(?:[\W_]{{1,8}}+{letter}(?![^\W_])){{2,}}+")
 
 
 _GAP = re.compile(r"[\W_]+")
@@ -185,35 +179,33 @@ def _join(text: str, run: re.Pattern[str]) -> tuple[str, Offsets | None]:
     rewrite = Rewrite(text)
     for match in run.finditer(text):
         start, end = match.span()
-        gaps = list(_GAP.finditer(text, start, end))
-        counts = Counter(gap[0] for gap in gaps)
-        usual = max(counts, key=lambda gap: (counts[gap], -len(_BLANK.findall(gap))))
-        width = len(_BLANK.findall(usual))
+        counts = Counter(gap[0] for gap in _GAP.finditer(text, start, end))
+        widths = {gap: len(_BLANK.findall(gap)) for gap in counts}
+        usual = max(counts, key=lambda gap: (counts[gap], -widths[gap]))
         bare = not usual.strip()
         drop = {
             gap
-            for gap in counts
-            if len(_BLANK.findall(gap)) <= width and (not bare or not gap.strip())
+            for gap, width in widths.items()
+            if width <= widths[usual] and (not bare or not gap.strip())
         }
-        joined = [gap for gap in gaps if gap[0] in drop]
-        if not _spells(text, start, end, [gap.span() for gap in gaps], drop):
+        if not _spells(text, start, end, drop):
             continue
-        for gap in joined:
-            rewrite.replace(*gap.span(), "")
+        for gap in _GAP.finditer(text, start, end):
+            if gap[0] in drop:
+                rewrite.replace(*gap.span(), "")
     return rewrite.finish()
 
 
-def _spells(
-    text: str, start: int, end: int, gaps: list[tuple[int, int]], drop: set[str]
-) -> bool:
+def _spells(text: str, start: int, end: int, drop: set[str]) -> bool:
     """True when joining gives a word of three, and letters rather than numbers."""
-    longest = size = 1
+    longest = size = count = 1
     letters = int(text[start].isalpha())
-    for left, right in gaps:
-        size = size + 1 if text[left:right] in drop else 1
+    for gap in _GAP.finditer(text, start, end):
+        size = size + 1 if gap[0] in drop else 1
         longest = max(longest, size)
-        letters += text[right].isalpha()
-    return longest >= 3 and letters * 2 > len(gaps) + 1
+        letters += text[gap.end()].isalpha()
+        count += 1
+    return longest >= 3 and letters * 2 > count
 
 
 def _lower(text: str) -> str:
@@ -277,6 +269,9 @@ _GAPS = re.compile(
 
 def _space(text: str) -> tuple[str, Offsets | None]:
     """One space for any gap, and for underscores and hyphens that join words."""
+    spaced = _GAPS.sub(" ", text)
+    if len(spaced) == len(text):
+        return spaced, None
     rewrite = Rewrite(text)
     for match in _GAPS.finditer(text):
         rewrite.replace(*match.span(), " ")

@@ -104,6 +104,8 @@ class Rewrite:
 
 def delete(text: str, pattern: re.Pattern[str]) -> tuple[str, Offsets | None]:
     """The text without what the pattern matches."""
+    if not pattern.search(text):
+        return text, None
     out = StringIO(newline="")
     code = _code(text)
     source_starts, source_ends, starts = array(code), array(code), array(code)
@@ -116,8 +118,6 @@ def delete(text: str, pattern: re.Pattern[str]) -> tuple[str, Offsets | None]:
         starts.append(start - removed)
         removed += end - start
         at = end
-    if not at:
-        return text, None
     out.write(text[at:])
     return out.getvalue(), Offsets(source_starts, source_ends, starts, starts)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from ._cleaning import TERMINAL
 from ._skeleton import certain
 from ._unicode import CHANGES, FOREIGN, JOINS, LETTERED, SOLID, SURROGATES, one_of
 
-__all__ = ["can_cut"]
+__all__ = ["cuts"]
 
 _BLANKS = " \t\n\r"
 
@@ -17,18 +18,26 @@ _BLANKS = " \t\n\r"
 _NEAR = 512
 
 
-def can_cut(text: str, position: int) -> bool:
-    """True when nothing that may follow makes a difference to a cut at ``position``.
+def cuts(text: str, limit: int) -> Iterator[int]:
+    """Places up to ``limit`` where nothing that may follow makes a difference.
 
     That is before an ordinary word after a space and an ordinary word, or between two
     letters of a script without spaces. A word is ordinary when it is complete, no
     neighbour decides how it is read, and it is not one of several letters spaced apart.
+    They come from the last to the first.
     """
-    left, right = text[position - 1], text[position]
-    if left in _BLANKS:
-        return _starts(text, position) and _ends(text, position)
-    solid = _solid()
-    return solid.match(left) is not None and solid.match(right) is not None
+    limit = min(limit, len(text) - 1)
+    while limit > 0:
+        low = max(0, limit - _NEAR)
+        # The character after a place decides too.
+        places = [match.end() for match in _places().finditer(text, low, limit + 1)]
+        for place in reversed(places):
+            if place <= limit and (
+                text[place - 1] not in _BLANKS
+                or (_starts(text, place) and _ends(text, place))
+            ):
+                yield place
+        limit = low
 
 
 def _starts(text: str, position: int) -> bool:
@@ -55,8 +64,9 @@ def _ends(text: str, position: int) -> bool:
 
 
 @cache
-def _solid() -> re.Pattern[str]:
-    return re.compile(one_of(SOLID))
+def _places() -> re.Pattern[str]:
+    solid = one_of(SOLID)
+    return re.compile(f"{solid}(?={solid})|[{_BLANKS}](?=[^{_BLANKS}])")
 
 
 def _letter(*but: str) -> str:

@@ -18,7 +18,7 @@ any text, and anything unknown under one of these names, is a ConfigError.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import ConfigError
 from .messages import Found, Part, has_role, is_chat, read_chat, unknown_shape
@@ -30,11 +30,8 @@ TEXT_NAMES = frozenset({"input", "prompt", "query", "question"})
 TRUSTED_NAMES = frozenset({"model", "system", "system_prompt"})
 
 
-class _Argument(NamedTuple):
-    path: Path
-    name: str
-    value: Any
-    nested: bool = False
+_Argument = tuple[Path, str, Any]
+"""The way to an argument, its name, and the argument."""
 
 
 def read(
@@ -55,35 +52,37 @@ def read(
     Raises:
         ConfigError: There is no text, or something unknown where one should be.
     """
-    arguments = [
-        _Argument(
-            (0, i), names[min(i, len(names) - 1)] if names else f"argument {i}", v
-        )
-        for i, v in enumerate(args)
-    ]
-    arguments += [_Argument((1, name), name, value) for name, value in kwargs.items()]
-    if arguments and arguments[0].name in ("self", "cls") and args:
-        del arguments[0]
+    last = len(names) - 1
+    arguments: list[_Argument] = []
+    for index, value in enumerate(args):
+        name = names[min(index, last)] if names else f"argument {index}"
+        if index or name not in ("self", "cls"):
+            arguments.append(((0, index), name, value))
+    arguments += [((1, name), name, value) for name, value in kwargs.items()]
     found = _Collected()
     if prompt is not None:
-        for argument in arguments:
-            if argument.name == prompt:
-                found.value(argument.path, argument.name, argument.value)
+        for path, name, value in arguments:
+            if name == prompt:
+                found.value(path, name, value)
         return found.result(f"the parameter {prompt!r}, which is where prompt= looks")
-    arguments += [inner for outer in arguments for inner in _opened(outer)]
+    nested = [inner for outer in arguments for inner in _opened(outer)]
     chats = {
-        argument.path
-        for argument in arguments
-        if argument.name == "messages" or is_chat(argument.value)
+        path
+        for path, name, value in (*arguments, *nested)
+        if name == "messages" or is_chat(value)
     }
-    for argument in arguments:
-        path, name, value, nested = argument
+    for path, name, value in arguments:
         if path in chats:
             found.chat(path, name, value)
         elif name in TEXT_NAMES:
             found.value(path, name, value)
-        elif not chats and not nested and name not in TRUSTED_NAMES:
+        elif not chats and name not in TRUSTED_NAMES:
             found.strings(path, value)
+    for path, name, value in nested:
+        if path in chats:
+            found.chat(path, name, value)
+        else:
+            found.value(path, name, value)
     return found.result("the call")
 
 
@@ -144,8 +143,9 @@ class _Collected:
 
 def _opened(argument: _Argument) -> Iterator[_Argument]:
     """The arguments inside a dict of arguments."""
-    if isinstance(argument.value, Mapping) and not has_role(argument.value):
-        for key in ("messages", *sorted(TEXT_NAMES)):
-            if key in argument.value:
-                path = (*argument.path, key)
-                yield _Argument(path, key, argument.value[key], True)
+    path, _, value = argument
+    if isinstance(value, str) or not isinstance(value, Mapping) or has_role(value):
+        return
+    for key in ("messages", *sorted(TEXT_NAMES)):
+        if key in value:
+            yield (*path, key), key, value[key]

@@ -11,11 +11,11 @@ from .arguments import read, read_value
 from .chunks import Chunks
 from .engine import Engine, OnError
 from .errors import Blocked, ConfigError
-from .escapes import Escaped, raised
+from .escapes import Escaped, raised, veiled
 from .guard import Guard
 from .hooks import emit
-from .messages import Found, Undeliverable, read_answer, rewritten
-from .placeholders import Placeholders
+from .messages import Found, Part, Undeliverable, read_answer, rewritten
+from .placeholders import Placeholders, redact
 from .restoring import Restorer
 from .shapes import Path, changed
 from .streams import AsyncGuardedStream, GuardedStream, arun, run
@@ -60,8 +60,7 @@ class GuardedCall:
             found = read_value(self.prompt(*args, **kwargs))
             parts = tuple(replace(part, form="fixed") for part in found.parts)
             found = replace(found, parts=parts)
-        placeholders = Placeholders()
-        verdicts = yield from self._check(self.input, found, placeholders)
+        verdicts, placeholders = yield from self._check(self.input, found, None)
         emit(verdicts)
         blocked = _blocked(verdicts)
         if blocked is None and (texts := _redacted(found, verdicts)):
@@ -76,7 +75,7 @@ class GuardedCall:
         """Check an answer that is not a stream, redact it, and restore into it."""
         found = read_answer(value)
         if self.output is not None and found.parts:
-            verdicts = yield from self._check(self.output, found, Placeholders())
+            verdicts, _ = yield from self._check(self.output, found, go.placeholders)
             texts = _redacted(found, verdicts)
             answer = value
             try:
@@ -97,9 +96,7 @@ class GuardedCall:
 
     def chunks(self, go: Admitted) -> Chunks:
         """What a stream goes through."""
-        return Chunks(
-            self.output, self.on_error, go.placeholders if self.restore else None
-        )
+        return Chunks(self.output, self.on_error, go.placeholders, self.restore)
 
     def answer(self, verdict: Verdict) -> Any:
         """The answer in place of a blocked one."""
@@ -149,32 +146,47 @@ class GuardedCall:
         return await self.afinish(await value, go)
 
     def _check(
-        self, guard: Guard, found: Found, placeholders: Placeholders
-    ) -> Checks[tuple[Verdict, ...]]:
-        """One verdict for each text, in the caller's own characters."""
-        texts: list[Text] = []
-        views: dict[int, Escaped] = {}
-        for index, part in enumerate(found.parts):
-            text = part.text
-            if part.form == "json":
-                views[index] = Escaped(text)
-                text = views[index].view
-            texts.append(Text(text, part.role, found.history))
-        verdicts = yield Engine(
-            guard, texts, on_error=self.on_error, placeholders=placeholders
-        )
-        out: list[Verdict] = []
-        for index, (part, verdict) in enumerate(
-            zip(found.parts, verdicts, strict=True)
-        ):
-            if index in views:
-                verdict = views[index].verdict(verdict, placeholders)
-            if part.coverage < verdict.coverage:
-                verdict = replace(verdict, coverage=part.coverage)
-            if part.form == "fixed" and verdict.action is Action.REDACT:
-                verdict = raised(verdict)
-            out.append(verdict)
-        return tuple(out)
+        self, guard: Guard, found: Found, own: Placeholders | None
+    ) -> Checks[tuple[tuple[Verdict, ...], Placeholders | None]]:
+        """One verdict for each text, and the values that were taken out."""
+        views = [_View(part, own) for part in found.parts]
+        texts = [
+            Text(view.seen, part.role, found.history)
+            for view, part in zip(views, found.parts, strict=True)
+        ]
+        verdicts = yield Engine(guard, texts, on_error=self.on_error)
+        placeholders: Placeholders | None = None
+        if any(verdict.action is Action.REDACT for verdict in verdicts):
+            placeholders = Placeholders()
+        return tuple(
+            view.verdict(verdict, placeholders)
+            for view, verdict in zip(views, verdicts, strict=True)
+        ), placeholders
+
+
+class _View:
+    """What the guards see of one text, and what that means for the text."""
+
+    __slots__ = ("escaped", "part", "seen")
+
+    def __init__(self, part: Part, own: Placeholders | None) -> None:
+        self.part = part
+        self.escaped = Escaped(part.text) if part.form == "json" else None
+        self.seen = veiled(self.escaped.view if self.escaped else part.text, own)
+
+    def verdict(self, verdict: Verdict, placeholders: Placeholders | None) -> Verdict:
+        """The verdict in the caller's own characters, and what can be delivered."""
+        part, redacts = self.part, verdict.action is Action.REDACT
+        if self.escaped is not None:
+            verdict = self.escaped.verdict(verdict, placeholders)
+        elif redacts and placeholders is not None:
+            text = redact(part.text, verdict.findings, placeholders)
+            verdict = replace(verdict, original=part.text, text=text)
+        elif self.seen is not part.text:
+            verdict = replace(verdict, original=part.text, text=part.text)
+        if part.coverage < verdict.coverage:
+            verdict = replace(verdict, coverage=part.coverage)
+        return raised(verdict) if redacts and part.form == "fixed" else verdict
 
 
 def _blocked(verdicts: tuple[Verdict, ...]) -> Verdict | None:

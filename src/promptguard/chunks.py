@@ -12,7 +12,7 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from .engine import Engine, OnError
-from .errors import ConfigError
+from .errors import Blocked, ConfigError
 from .guard import Guard
 from .hooks import emit
 from .messages import Part, message_parts, rewritten
@@ -34,26 +34,59 @@ class Chunks:
     Args:
         guard: What to look for, or None.
         on_error: See Engine.
-        restore: Values to put back into the text of the answer, or None.
+        own: The values that were taken out of the call, if any.
+        restore: Put them back into the text of the answer.
     """
 
     def __init__(
-        self, guard: Guard | None, on_error: OnError, restore: Placeholders | None
+        self,
+        guard: Guard | None,
+        on_error: OnError,
+        own: Placeholders | None = None,
+        restore: bool = False,
     ) -> None:
         self._guard = guard
+        self._own = own
         self._on_error = on_error
         self._restore = restore
         self._placeholders = Placeholders()
         self._channels: dict[Key, _Channel] = {}
         self._ended: set[int] = set()
+        # After a block: what may still go of the text before it.
+        self.rest: list[Any] = []
 
     def feed(self, chunk: Any) -> Released:
         """The chunks that may go now that this one came.
 
         Raises:
-            Blocked: A guard decided that the text must not go on.
+            Blocked: A guard decided that the text must not go on; ``rest`` may.
             ConfigError: The chunk is of no known shape.
         """
+        return self._resting(self._feed(chunk))
+
+    def end(self) -> Released:
+        """What is left when the stream is at its end.
+
+        Raises:
+            Blocked: See feed.
+        """
+        return self._resting(self._end())
+
+    def leave(self) -> None:
+        """The stream ends here: tell what was found in the texts that were cut off."""
+        for channel in self._channels.values():
+            channel.leave()
+        self._channels.clear()
+
+    def _resting(self, steps: Released) -> Released:
+        try:
+            return (yield from steps)
+        except Blocked:
+            channels = self._channels.values()
+            self.rest = [c.carrier(c.rest) for c in channels if c.rest]
+            raise
+
+    def _feed(self, chunk: Any) -> Released:
         if isinstance(chunk, str):
             channel = self._channel((), None)
             text = yield from channel.step(chunk)
@@ -81,16 +114,16 @@ class Chunks:
                 continue
             self._ended.add(index)
             for key in [key for key in self._channels if key[:1] == (index,)]:
-                channel = self._channels.pop(key)
+                channel = self._channels[key]
                 text = yield from channel.step("", end=True)
+                del self._channels[key]
                 if key in last:
                     texts[last[key]] += text
                 elif text:
                     out.append(channel.carrier(text))
         return [*out, _with(chunk, texts)]
 
-    def end(self) -> Released:
-        """What is left when the stream is at its end."""
+    def _end(self) -> Released:
         out: list[Any] = []
         for channel in self._channels.values():
             text = yield from channel.step("", end=True)
@@ -111,10 +144,14 @@ class Chunks:
             if self._guard is not None:
                 json = part is not None and part.form == "json"
                 gate = Gate(
-                    self._guard, self._placeholders, on_error=self._on_error, json=json
+                    self._guard,
+                    self._placeholders,
+                    on_error=self._on_error,
+                    json=json,
+                    own=self._own,
                 )
-            if self._restore is not None and key[1:] in ((), ("content",)):
-                restorer = Restorer(self._restore)
+            if self._restore and self._own and key[1:] in ((), ("content",)):
+                restorer = Restorer(self._own)
             channel = self._channels[key] = _Channel(gate, restorer)
         return channel
 
@@ -126,16 +163,30 @@ class _Channel:
         self._gate = gate
         self._restorer = restorer
         self.last: tuple[Any, Path] = ("", ())
+        self.rest = ""
+        self._blocked = False
 
     def step(
         self, text: str, end: bool = False
     ) -> Generator[Engine, tuple[Verdict, ...], str]:
+        """What of the text may go."""
         if self._gate is not None:
             self._gate.feed(text)
-            text = yield from self._gate.release(end)
+            try:
+                text = yield from self._gate.release(end)
+            except Blocked:
+                self._blocked = True
+                self.rest = self._gate.rest
+                if self._restorer is not None:
+                    self.rest = self._restorer.feed(self.rest, end=True)
+                raise
             if end:
                 emit((self._gate.verdict(),))
         return text if self._restorer is None else self._restorer.feed(text, end)
+
+    def leave(self) -> None:
+        if self._gate is not None and not self._blocked:
+            emit((self._gate.verdict(partial=True),))
 
     def carrier(self, text: str) -> Any:
         """A chunk that carries the text and nothing else."""
@@ -174,12 +225,13 @@ def _parts(choice: Any, position: int) -> list[Part]:
 
 def _key(index: int, choice: Any, path: Path) -> Key:
     """Which text a part belongs to; the same in every chunk of the stream."""
-    if path[3] != "tool_calls":
+    if path[3] == "content" or len(path) < 6:
         return index, path[3]
-    call = get(get(choice, "delta"), "tool_calls")[path[4]]
-    number = get(call, "index")
-    # The kind too: JSON and free text are read differently.
-    return index, *path[3:4], number if isinstance(number, int) else path[4], path[5]
+    # What comes in lists says by an index of its own where it belongs.
+    name, position, kind = path[3:6]
+    item = get(get(choice, "delta"), str(name))[position]
+    number = get(item, "index")
+    return index, name, number if isinstance(number, int) else position, kind
 
 
 def _with(chunk: Any, texts: Mapping[Path, str]) -> Any:

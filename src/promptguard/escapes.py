@@ -14,7 +14,7 @@ from itertools import accumulate
 from .placeholders import Placeholders, merge
 from .verdict import Action, Finding, Verdict
 
-__all__ = ["Escaped", "decided", "pieces", "raised", "still_json", "view"]
+__all__ = ["Escaped", "decided", "pieces", "raised", "still_json", "veiled", "view"]
 
 _ESCAPE = re.compile(
     r"[^\\]+"
@@ -34,14 +34,14 @@ class Escaped:
         self._pieces = pieces(raw)
         self.view = view(self._pieces)
 
-    def verdict(self, verdict: Verdict, placeholders: Placeholders) -> Verdict:
+    def verdict(self, verdict: Verdict, placeholders: Placeholders | None) -> Verdict:
         """A verdict on the view as one on the raw text.
 
         A redaction after which the text would be JSON no more becomes a block.
         """
         starts = [0, *accumulate(map(len, self._pieces))]
         text = self.raw
-        if verdict.action is Action.REDACT:
+        if verdict.action is Action.REDACT and placeholders is not None:
             out, last = [], 0
             for finding in merge(verdict.findings):
                 value = self.view[finding.start : finding.end]
@@ -83,6 +83,16 @@ def decided(raw: str) -> tuple[list[str], str]:
 def view(parts: list[str]) -> str:
     """What the pieces say."""
     return "".join([part if len(part) == 1 else _said(part) for part in parts])
+
+
+def veiled(text: str, own: Placeholders | None) -> str:
+    """The text with the nonces of the call's own placeholders made unremarkable.
+
+    They are random: a pattern for numbers or keys would find something in many.
+    """
+    if not own:
+        return text
+    return text.replace(own._nonce, "z" * len(own._nonce))
 
 
 def moved(finding: Finding, starts: list[int], base: int = 0) -> Finding:

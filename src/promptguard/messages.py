@@ -9,9 +9,10 @@ Among chat messages
     assistant message at the end, which the model is to continue, is read too. Messages
     with the role ``system`` or ``developer`` are trusted.
 In a message
-    ``content`` (a string, or the text parts of a list), the fields in ``TEXT_FIELDS``,
-    arguments of tool calls, transcripts. Images, audio and files are passed on and
-    lower the coverage of the verdict. Names, ids and other fields are not looked at.
+    ``content`` (a string, or the text parts of a list), the fields in ``TEXT_FIELDS``
+    and ``TEXT_LISTS``, arguments of tool calls, transcripts. Images, audio and files
+    are passed on and lower the coverage of the verdict. Names, ids and other fields
+    are not looked at.
 In an answer
     A string, a message, or a chat completion with ``choices``. None holds no text.
 
@@ -42,6 +43,10 @@ __all__ = [
 ]
 
 TEXT_FIELDS = ("refusal", "reasoning_content", "reasoning", "thinking")
+TEXT_LISTS = {
+    "reasoning_details": ("text", "summary"),
+    "thinking_blocks": ("thinking",),
+}
 TRUSTED_ROLES = frozenset({"system", "developer"})
 # Enough for any guard that reads on; all of it, for each text, would be quadratic.
 HISTORY = 64
@@ -169,8 +174,6 @@ def rewritten(answer: Any, texts: Mapping[Path, str]) -> Any:
                 parsed = get(at(answer, path[:-1]), echo)
                 if parsed is not None:
                     changes[*path[:-1], echo] = _parsed_again(parsed, text, path)
-        if path and get(at(answer, path[:-1]), "reasoning_details"):
-            changes[*path[:-1], "reasoning_details"] = None
     return changed(answer, changes)
 
 
@@ -195,6 +198,14 @@ def message_parts(message: Any, path: Path, role: str, where: str) -> list[Part]
             texts.append(((*path, name), value, "text"))
         elif value is not None:
             raise unknown_shape(where, name, value, "a str")
+    for name, keys in TEXT_LISTS.items():
+        items = get(message, name)
+        if items is not None and not is_sequence(items):
+            raise unknown_shape(where, name, items, "a list")
+        for index, item in enumerate(items or ()):
+            for key in keys:
+                if isinstance(value := get(item, key), str):
+                    texts.append(((*path, name, index, key), value, "text"))
     texts += _calls(message, path, where)
     audio = get(message, "audio")
     if audio is not None:
@@ -210,6 +221,9 @@ def message_parts(message: Any, path: Path, role: str, where: str) -> list[Part]
 
 
 def is_chat(value: Any) -> bool:
+    """True for chat messages, and for a single one."""
+    if isinstance(value, str):
+        return False
     if is_sequence(value):
         return any(has_role(item) for item in value)
     return has_role(value)
@@ -217,7 +231,7 @@ def is_chat(value: Any) -> bool:
 
 def has_role(value: Any) -> bool:
     """True for what looks like a message."""
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return isinstance(value.get("role"), str)
     # Other things than messages have roles too: agents, users.
     return isinstance(getattr(value, "role", None), str) and hasattr(value, "content")

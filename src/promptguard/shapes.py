@@ -27,10 +27,11 @@ def get(value: Any, name: str) -> Any:
 
 def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     """True for lists, tuples and their like; not for strings and bytes."""
-    return isinstance(value, list | tuple) or (
-        isinstance(value, Sequence)
-        and not isinstance(value, str | bytes | bytearray | memoryview | range)
-    )
+    if isinstance(value, (list, tuple)):
+        return True
+    if isinstance(value, (str, bytes, bytearray, memoryview, range)):
+        return False
+    return isinstance(value, Sequence)
 
 
 def at(value: Any, path: Path) -> Any:
@@ -94,15 +95,15 @@ def copied(value: Any, updates: Mapping[Any, Any]) -> Any:
 def only(value: Any, path: Path, text: str) -> Any:
     """A copy that holds the text at the end of the path, and of the rest its place.
 
-    Lists shrink to the one item on the path; ``index`` and, inside content, ``type``
-    stay, everything else becomes None or goes.
+    Lists shrink to the one item on the path; ``index`` and the ``type`` of what holds
+    the text stay, everything else becomes None or goes.
     """
     if not path:
         return text
     step, rest = path[0], path[1:]
     if isinstance(step, int):
         return [only(value[step], rest, text)]
-    keep = {"index", "type"} if rest == () and step == "text" else {"index"}
+    keep = {"index", "type"} if not rest else {"index"}
     inner = only(get(value, step), rest, text)
     if isinstance(value, Mapping):
         return {**{key: value[key] for key in keep & value.keys()}, step: inner}

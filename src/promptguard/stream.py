@@ -2,8 +2,9 @@
 
 With guards that all have a ``reach``, text goes out as soon as nothing that may still
 follow can change what they make of it. Otherwise it is held until it is complete.
-Either way what comes out is, for every chunking, what redacting the whole text gives,
-and of a blocked text nothing from the start of the finding on.
+Either way what comes out is, for every chunking, what redacting the whole text gives.
+Of a text that flows and is blocked, what stands before the finding still goes, and
+nothing from its start on; a blocked text that was held does not go at all.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 from itertools import accumulate
+from typing import NoReturn
 
 from .engine import Engine, OnError
 from .errors import Blocked
-from .escapes import decided, moved, pieces, raised, still_json, view
+from .escapes import decided, moved, pieces, raised, still_json, veiled, view
 from .guard import Guard
 from .placeholders import Placeholders, merge
 from .text import Text
@@ -41,6 +43,7 @@ class Gate:
         on_error: See Engine.
         json: The text is JSON: its escapes are undone for the guards, and a redaction
             after which it is JSON no more blocks.
+        own: The placeholders of the call, in which the guards are to find nothing.
     """
 
     def __init__(
@@ -50,12 +53,14 @@ class Gate:
         *,
         on_error: OnError = "block",
         json: bool = False,
+        own: Placeholders | None = None,
     ) -> None:
         self._guard = guard
         self._reach = guard.reach
         self._placeholders = placeholders
         self._on_error = on_error
         self._json = json
+        self._own = own
         # What came and was not scanned yet; with JSON, an undecided escape before it.
         self._fresh: list[str] = []
         self._fresh_size = 0
@@ -74,6 +79,9 @@ class Gate:
         self._coverage = 1.0
         self._degraded = False
 
+        # What stands before a finding that blocks, and may still go.
+        self.rest = ""
+
     def feed(self, text: str) -> None:
         """Take more of the text."""
         self._original.append(text)
@@ -87,7 +95,7 @@ class Gate:
             end: The text is complete, so all of it goes.
 
         Raises:
-            Blocked: A guard decided that the text must not go on.
+            Blocked: A guard decided that the text must not go on; ``rest`` may.
         """
         if not end and (
             self._reach is None
@@ -98,7 +106,7 @@ class Gate:
         self._absorb(end)
         if self._start == len(self._window) and (self._scanned or not end):
             return self._finish("") if end else ""
-        text = Text(self._window, "assistant", start=self._start)
+        text = Text(veiled(self._window, self._own), "assistant", start=self._start)
         # What begins before the limit is seen as it will be seen in the whole text.
         limit = len(self._window)
         if not end:
@@ -114,16 +122,24 @@ class Gate:
         self._forget(text)
         return released
 
-    def verdict(self) -> Verdict:
-        """The verdict on what came so far."""
+    def verdict(self, partial: bool = False) -> Verdict:
+        """The verdict on what came so far.
+
+        Args:
+            partial: No more will be released; what was held counts as not covered.
+        """
         worst = max((f.action or Action.ALLOW for f in self._findings), default=None)
         original = "".join(self._original)
+        coverage = self._coverage
+        if partial and original:
+            done = len(self._raw(0, self._start)) + self._base
+            coverage *= done / len(original)
         return Verdict(
             original=original,
             findings=tuple(self._findings),
             action=worst or Action.ALLOW,
             text=original if worst is Action.BLOCK else "".join(self._released),
-            coverage=self._coverage,
+            coverage=coverage,
             timings=tuple(self._timings.items()),
             degraded=self._degraded,
         )
@@ -146,23 +162,51 @@ class Gate:
         self._note(verdict)
         findings = verdict.findings
         if verdict.blocked:
-            first = min(f.start for f in findings if f.action is Action.BLOCK)
-            if end or first < limit:
+            blocks = any(
+                f.action is Action.BLOCK and (end or f.start < limit) for f in findings
+            )
+            if blocks and self._reach is None:
                 self._findings += self._placed(findings)
                 raise Blocked(self.verdict())
-            # The end of what came looks like something to block, which more text may
-            # undo. It kept the guards after it from running, so each is asked alone.
-            found: list[Finding] = []
-            for part in self._guard.parts:
-                (verdict,) = yield Engine(part, (text,), on_error=self._on_error)
-                self._note(verdict)
-                found += verdict.findings
-            findings = tuple(sorted(found, key=lambda f: (f.start, f.end)))
+            # A block keeps the guards after it from running, and at the end of what
+            # came it may be one that more text undoes: each guard is asked alone.
+            findings = yield from self._each(
+                text, "allow" if blocks else self._on_error
+            )
+            if blocks:
+                self._stop(findings, limit, end)
         return [
             f if f.start >= self._start else replace(f, start=self._start)
             for f in findings
             if end or (f.start < limit and f.end > self._start)
         ]
+
+    def _each(
+        self, text: Text, on_error: OnError
+    ) -> Generator[Engine, tuple[Verdict, ...], tuple[Finding, ...]]:
+        """What every guard finds by itself."""
+        found: list[Finding] = []
+        for part in self._guard.parts:
+            (verdict,) = yield Engine(part, (text,), on_error=on_error)
+            self._note(verdict)
+            found += verdict.findings
+        return tuple(sorted(found, key=lambda f: (f.start, f.end, f.guard, f.label)))
+
+    def _stop(self, findings: tuple[Finding, ...], limit: int, end: bool) -> NoReturn:
+        """Block, after what stands before the first finding that does."""
+        cut = min(
+            f.start
+            for f in findings
+            if f.action is Action.BLOCK and (end or f.start < limit)
+        )
+        cut = min((f.start for f in findings if f.start < cut < f.end), default=cut)
+        before = [f for f in findings if f.start < cut]
+        known = not self._degraded or self._on_error == "allow"
+        if known and cut > self._start:
+            self.rest = self._out(before, cut, False)
+            findings = tuple(f for f in findings if f.start >= cut)
+        self._findings += self._placed(findings)
+        raise Blocked(self.verdict())
 
     def _note(self, verdict: Verdict) -> None:
         self._coverage = min(self._coverage, verdict.coverage)

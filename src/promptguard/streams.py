@@ -59,6 +59,7 @@ class _Stream:
         self._chunks = chunks
         self._ready: deque[Any] = deque()
         self._over = False
+        self._blocked: Verdict | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in _PAST_THE_GATE:
@@ -71,6 +72,14 @@ class _Stream:
     def _stop(self) -> None:
         self._over = True
         self._ready.clear()
+        self._blocked = None
+        self._chunks.leave()
+
+    def _block(self, verdict: Verdict) -> None:
+        """Give what stands before the finding, then the answer to the block."""
+        emit((verdict,))
+        self._ready.extend(self._chunks.rest)
+        self._blocked = verdict
 
 
 class GuardedStream(_Stream, Iterator[Any]):
@@ -90,9 +99,13 @@ class GuardedStream(_Stream, Iterator[Any]):
 
     def __next__(self) -> Any:
         while not self._ready:
+            verdict, self._blocked = self._blocked, None
+            if verdict is not None:
+                answer = self._answer(verdict)
+                if answer is not None:
+                    return answer
             if self._over:
                 raise StopIteration
-            verdict: Verdict | None = None
             try:
                 self._step()
             except Blocked as blocked:
@@ -102,10 +115,7 @@ class GuardedStream(_Stream, Iterator[Any]):
                 raise
             if verdict is not None:
                 self.close()
-                emit((verdict,))
-                answer = self._answer(verdict)
-                if answer is not None:
-                    self._ready.append(answer)
+                self._block(verdict)
         return self._ready.popleft()
 
     def _step(self) -> None:
@@ -151,9 +161,13 @@ class AsyncGuardedStream(_Stream, AsyncIterator[Any]):
 
     async def __anext__(self) -> Any:
         while not self._ready:
+            verdict, self._blocked = self._blocked, None
+            if verdict is not None:
+                answer = await self._answer(verdict)
+                if answer is not None:
+                    return answer
             if self._over:
                 raise StopAsyncIteration
-            verdict: Verdict | None = None
             try:
                 await self._step()
             except Blocked as blocked:
@@ -163,10 +177,7 @@ class AsyncGuardedStream(_Stream, AsyncIterator[Any]):
                 raise
             if verdict is not None:
                 await self.aclose()
-                emit((verdict,))
-                answer = await self._answer(verdict)
-                if answer is not None:
-                    self._ready.append(answer)
+                self._block(verdict)
         return self._ready.popleft()
 
     async def _step(self) -> None:

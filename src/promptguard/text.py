@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ._cleaning import Debts, erase, is_plain, normalise, strip
 from ._folding import fold
 from ._offsets import Offsets
-from ._settling import can_cut
+from ._settling import cuts
 from .errors import ConfigError, unknown
 
 __all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
@@ -183,9 +183,8 @@ class Text:
         Args:
             limit: A position in the original.
         """
-        text = self.original
-        for position in range(min(limit, len(text) - 1), 0, -1):
-            if can_cut(text, position) and not self._owes(position):
+        for position in cuts(self.original, limit):
+            if not self._owes(position):
                 return position
         return 0
 

@@ -174,7 +174,7 @@ def test_too_long_a_text_is_refused_soon_and_not_cut() -> None:
     begun = time.perf_counter()
     with pytest.raises(ModelError, match=f"{MAX_TOKENS:,}"):
         SMALL.encode(text)
-    assert time.perf_counter() - begun < 10
+    assert time.perf_counter() - begun < 30
 
 
 def test_a_long_text_is_read_to_its_end() -> None:
