@@ -43,7 +43,7 @@ def test_every_window_is_scored_once_and_by_itself(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     infer.warmup()
-    model = infer._models[""]
+    model = infer._models[None, None]
     shapes = []
     run = model._session.run
 
