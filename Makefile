@@ -43,8 +43,8 @@ format: $(VENV)/.test  ## let ruff rewrite what it can
 
 train-env: $(TRAIN_VENV)/.train  ## the environment that trains the model
 
-test-train: $(TRAIN_VENV)/.train  ## the tests that need torch
-	$(TRAIN_BIN)/python -m pytest -m torch
+test-train: $(TRAIN_VENV)/.train  ## the tests that need torch or MLflow
+	$(TRAIN_BIN)/python -m pytest -m "torch or mlflow"
 
 build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .

@@ -32,7 +32,8 @@ examples:
       the stages up to training, with the data somewhere else
 
 It needs the training environment (`make train-env`) and the data folder, which lies
-outside this repository. Nothing is downloaded.
+outside this repository. Nothing is downloaded; what is uploaded, and where, is in
+docs/publishing.md.
 """
 
 
@@ -57,6 +58,12 @@ def _encoder_files(config: Config) -> list[Path]:
     folder = config.encoder_folder()
     names = ("config.json", "model.safetensors", "tokenizer.json")
     return [folder / name for name in names]
+
+
+def _destinations(config: Config) -> object:
+    from . import publish
+
+    return publish.destinations(config)
 
 
 STAGES = (
@@ -118,6 +125,13 @@ STAGES = (
         needs=("data", "calibrate", "evaluate"),
         settings=lambda config: config.release,
         files=lambda config: [config.sources_file],
+    ),
+    Stage(
+        "publish",
+        "a version in MLflow's registry, and a commit on the Hub if one is named",
+        _work("publish"),
+        needs=("data", "evaluate", "bundle"),
+        settings=_destinations,
     ),
 )
 

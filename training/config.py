@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .errors import PipelineError
 
-__all__ = ["Calibrate", "Config", "Data", "Evaluate", "Train", "load"]
+__all__ = ["Calibrate", "Config", "Data", "Evaluate", "Publish", "Train", "load"]
 
 T = TypeVar("T")
 
@@ -78,6 +78,33 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Publish:
+    """Where a finished bundle goes.
+
+    Args:
+        tracking: Where MLflow keeps its records: a database or a server. Empty means
+            ``MLFLOW_TRACKING_URI``, and without that ``mlflow.db`` in the working
+            directory, as for MLflow itself.
+        experiment: The experiment that runs are recorded under.
+        model: The name that versions are registered under.
+        alias: Points at the version that was published last.
+        hub: Repository on the Hub, as in ``organisation/name``. Empty means
+            ``PROMPTGUARD_HUB``, and without that nothing is uploaded.
+        private: A repository that is made now is for its owners only.
+        tag: Names the commit on the Hub. Empty means the run's name and the first
+            characters of the bundle's digest.
+    """
+
+    tracking: str = ""
+    experiment: str = "promptguard"
+    model: str = "promptguard"
+    alias: str = "champion"
+    hub: str = ""
+    private: bool = True
+    tag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """One run.
 
@@ -100,6 +127,7 @@ class Config:
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    publish: Publish = field(default_factory=Publish)
     file: Path = field(default=Path("."), metadata={"internal": True})
 
     @property

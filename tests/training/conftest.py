@@ -69,6 +69,8 @@ threads = 1
 [calibrate]
 least = 5
 rates = [0.01, 0.1]
+[publish]
+tracking = "sqlite:///{root}/mlflow.db"
 """
 
 

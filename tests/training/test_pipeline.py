@@ -19,7 +19,7 @@ pytestmark = [
 
 STAGES = (
     *("data", "train", "temperature", "export", "quantize"),
-    *("calibrate", "evaluate", "bundle"),
+    *("calibrate", "evaluate", "bundle", "publish"),
 )
 
 

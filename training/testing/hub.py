@@ -67,7 +67,7 @@ class LoopbackHub:
     ``requests`` are those it got, ``downloads`` the files it sent the content of.
     What the others hold may be changed while it runs: ``repositories`` by type and id,
     ``altered`` bytes by path to answer with instead of the true ones, and ``broken``,
-    a status to answer everything with.
+    a status to answer everything with that has ``broken_at`` in its path.
     """
 
     def __init__(self, token: str = TOKEN) -> None:
@@ -79,6 +79,7 @@ class LoopbackHub:
         self.requests: list[Request] = []
         self.downloads: list[str] = []
         self.broken: int | None = None
+        self.broken_at = ""
         self.lock = threading.Lock()
         self._http: Server | None = None
 

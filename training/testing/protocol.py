@@ -51,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         hub.note(self.command, path, "Authorization" in self.headers)
         try:
-            if hub.broken is not None:
+            if hub.broken is not None and hub.broken_at in path:
                 raise _Answer(hub.broken, message="broken on purpose")
             for method, pattern, work in self.ROUTES:
                 match = pattern.fullmatch(urlsplit(self.path).path)
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             message = "You already created this repo"
             self._json({"error": message, "url": url}, 409)
             return
-        hub.create(kind, name, private=bool(asked.get("private")))
+        hub.create(kind, name, private=_is_private(asked))
         self._json({"url": url, "name": name, "id": name})
 
     def validate(self) -> None:
@@ -309,6 +309,11 @@ def _given(match: re.Match[str]) -> list[tuple[str, str]]:
         for key, value in match.groupdict().items()
         if value is not None
     ]
+
+
+def _is_private(asked: dict[str, Any]) -> bool:
+    # Newer clients say it in words.
+    return bool(asked.get("private")) or asked.get("visibility") == "private"
 
 
 def _is_lfs(path: str, sample: bytes, size: int) -> bool:

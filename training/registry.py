@@ -1,0 +1,288 @@
+"""MLflow: a run with what was measured, a model that can be served, a version of it.
+
+MLflow records what the stages did; it does not steer them. Everything is looked up by
+the bundle's digest before it is made, so that doing it twice leaves one of each.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from .config import Publish
+from .faults import AGAIN, DiskFull, Unreachable, explained, without_secrets
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+__all__ = ["BUNDLE_TAG", "Publication", "Registry", "Version", "flat", "tracking_uri"]
+
+BUNDLE_TAG = "promptguard.bundle"
+REPORT_TAG = "promptguard.report"
+
+_SECONDS = 10
+_QUESTION = "What is the capital of France?"
+# MLflow's own limits.
+_LONGEST_NAME = 250
+_PARAMS_AT_ONCE, _METRICS_AT_ONCE = 100, 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """What is published.
+
+    Args:
+        name: What the run is called.
+        bundle: Folder with the bundle's files and nothing else.
+        digest: What bundle.json states of itself.
+        params: The configuration, flat.
+        metrics: The evaluation, flat.
+        tags: Hashes, the commit, and whatever else tells where it came from.
+        reports: Files to keep with the run.
+    """
+
+    name: str
+    bundle: Path
+    digest: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    reports: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the registered model, and the run it comes from."""
+
+    number: str
+    run: str
+
+
+def tracking_uri(settings: Publish) -> str:
+    """Where MLflow keeps its records; without a word about it, where it always does."""
+    configured = settings.tracking or os.environ.get("MLFLOW_TRACKING_URI")
+    return configured or "sqlite:///mlflow.db"
+
+
+class Registry:
+    """An MLflow store.
+
+    Raises:
+        Unreachable: It is a server, and does not answer.
+    """
+
+    def __init__(self, settings: Publish) -> None:
+        self.settings = settings
+        self.uri = tracking_uri(settings)
+        self.shown = without_secrets(self.uri)
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        # The address that it would print may have a password in it.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        # With MLflow's own seven, a server that went away is told after minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        if self.uri.startswith(("http://", "https://")):
+            self._knock()
+        with self._explained():
+            import mlflow
+            from mlflow import MlflowClient
+
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            self._client: MlflowClient = MlflowClient(self.uri, self.uri)
+
+    def record(self, publication: Publication) -> Version:
+        """The version of this bundle, made unless there is one."""
+        with self._explained():
+            self._make_room(publication.bundle)
+            run = self._run(publication)
+            if found := self._version(publication.digest):
+                return found
+            return self._register(publication, run)
+
+    def promote(self, number: str, tags: Mapping[str, str]) -> str | None:
+        """Point the alias at a version; the one it pointed at before, if any."""
+        from mlflow.exceptions import MlflowException
+
+        name, alias = self.settings.model, self.settings.alias
+        with self._explained():
+            for key, value in tags.items():
+                self._client.set_model_version_tag(name, number, key, value)
+            try:
+                before = self._client.get_model_version_by_alias(name, alias).version
+            except MlflowException:
+                before = None
+            self._client.set_registered_model_alias(name, alias, number)
+        return None if before is None else str(before)
+
+    def _knock(self) -> None:
+        # Any answer will do: /health may be behind a password.
+        try:
+            with urlopen(self.uri.rstrip("/") + "/health", timeout=_SECONDS):
+                pass
+        except HTTPError:
+            pass
+        except (URLError, OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise Unreachable(
+                f"publish: the MLflow server at {self.shown} does not answer "
+                f"({type(reason).__name__}); start it, or set [publish] tracking, and "
+                f"{AGAIN}"
+            ) from None
+
+    def _explained(self) -> _Explained:
+        return _Explained(f"publish: MLflow at {self.shown}")
+
+    def _folder(self) -> Path | None:
+        """Where the database lies, if it is a file."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        return Path(self.uri.removeprefix("sqlite:///")).absolute().parent
+
+    def _make_room(self, bundle: Path) -> None:
+        folder = self._folder()
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        # The bundle as the run's artefact, and once more inside the model.
+        size = 2 * sum(path.stat().st_size for path in bundle.iterdir()) + 2**24
+        free = shutil.disk_usage(folder).free
+        if free < size:
+            raise DiskFull(
+                f"publish: {folder} has {free / 2**20:.0f} MB left on its disk, and "
+                f"{size / 2**20:.0f} MB are needed; make room and {AGAIN}"
+            )
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.settings.experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        folder = self._folder()
+        place = None
+        if folder is not None:
+            place = (folder / "mlartifacts" / self.settings.experiment).as_uri()
+        return str(self._client.create_experiment(self.settings.experiment, place))
+
+    def _run(self, publication: Publication) -> Run:
+        """The finished run of this bundle and report, begun or ended now if need be."""
+        experiment = self._experiment()
+        wanted = " and ".join(
+            f"tags.`{tag}` = '{publication.tags[tag]}'"
+            for tag in (BUNDLE_TAG, REPORT_TAG)
+        )
+        runs = self._client.search_runs([experiment], wanted)
+        for run in runs:
+            if run.info.status == "FINISHED":
+                return run
+        run = next(iter(runs), None) or self._client.create_run(
+            experiment, tags=dict(publication.tags), run_name=publication.name
+        )
+        self._log(publication, run)
+        return self._client.get_run(run.info.run_id)
+
+    def _log(self, publication: Publication, run: Run) -> None:
+        import mlflow
+        from mlflow.entities import Metric, Param
+
+        params = [Param(key, value) for key, value in publication.params.items()]
+        # The time of the run, so that logging again is the same measurement again.
+        at = run.info.start_time
+        metrics = [Metric(k, v, at, 0) for k, v in publication.metrics.items()]
+        name = run.info.run_id
+        with mlflow.start_run(name):
+            for few in _batches(params, _PARAMS_AT_ONCE):
+                self._client.log_batch(name, params=few)
+            for many in _batches(metrics, _METRICS_AT_ONCE):
+                self._client.log_batch(name, metrics=many)
+            self._client.log_artifacts(name, str(publication.bundle), "bundle")
+            for report in publication.reports:
+                self._client.log_artifact(name, str(report), "reports")
+
+    def _version(self, digest: str) -> Version | None:
+        name = self.settings.model
+        for found in self._client.search_model_versions(f"name = '{name}'"):
+            if found.tags.get(BUNDLE_TAG) == digest and found.status == "READY":
+                return Version(str(found.version), str(found.run_id))
+        return None
+
+    def _register(self, publication: Publication, run: Run) -> Version:
+        import mlflow
+
+        from . import served
+
+        name = run.info.run_id
+        with mlflow.start_run(name):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=served.__file__,
+                artifacts={"bundle": str(publication.bundle)},
+                # Stated, because MLflow would find out by loading it all once more.
+                pip_requirements=[
+                    f"{package}=={version(package)}"
+                    for package in ("promptguard-llm", "mlflow", "pydantic")
+                ],
+                input_example=([_QUESTION], served.PARAMS),
+                model_config={"capture": ""},
+            )
+        made = mlflow.register_model(
+            info.model_uri, self.settings.model, tags=dict(publication.tags)
+        )
+        return Version(str(made.version), str(name))
+
+
+class _Explained:
+    """Turns what MLflow raises into errors of the pipeline."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Exception):
+            # Its request, which it carries along, may hold a password.
+            raise explained(error, self.where) from None
+
+
+def flat(value: object, key: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a report, under the names on the way to it.
+
+    What is no finite number is left out. Characters that MLflow does not take in a
+    name are written as their code.
+    """
+    if isinstance(value, Mapping):
+        inside: Iterable[tuple[object, object]] = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    else:
+        if isinstance(value, bool | int | float) and math.isfinite(value):
+            yield key[:_LONGEST_NAME], float(value)
+        return
+    for name, inner in inside:
+        yield from flat(
+            inner, f"{key}/{_plain(str(name))}" if key else _plain(str(name))
+        )
+
+
+def _plain(name: str) -> str:
+    name = "".join(
+        c if c.isascii() and (c.isalnum() or c in "_-. :") else f"_{ord(c):x}_"
+        for c in name
+    )
+    # MLflow reads names as paths: one that begins with a dot could lead elsewhere.
+    return name if name and name[0] != "." else f"_{name}"
+
+
+def _batches(values: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
