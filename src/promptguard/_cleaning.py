@@ -27,7 +27,7 @@ from ._unicode import (
     one_of,
 )
 
-__all__ = ["Debts", "erase", "is_plain", "normalise", "strip"]
+__all__ = ["TERMINAL", "Cleaned", "clean", "may_erase"]
 
 # Unicode's Stream-Safe Text Format allows 30 marks on one base. The sort that
 # normalisation does on them is quadratic in older Pythons.
@@ -58,9 +58,49 @@ _TERMINAL = re.compile(
 )
 
 
-def is_plain(text: str) -> bool:
-    """True for ASCII without control characters, which is its own clean reading."""
-    return text.isascii() and _ASCII_CONTROL.search(text) is None
+class Cleaned:
+    """A clean text, how its positions changed, and where its length mattered."""
+
+    __slots__ = ("_before", "_debts", "stages", "text")
+
+    def __init__(
+        self,
+        text: str,
+        before: tuple[Offsets, ...] = (),
+        stages: tuple[Offsets, ...] = (),
+        debts: Debts | None = None,
+    ) -> None:
+        self.text = text
+        self.stages = stages
+        self._before = before
+        self._debts = debts
+
+    def owes(self, position: int) -> bool:
+        """True where what came before limits how much longer the rest may get."""
+        if self._debts is None:
+            return False
+        for offsets in self._before:
+            position = offsets.position(position)
+        return self._debts.at(position)
+
+
+def clean(text: str, erasing: bool = True) -> Cleaned:
+    """The text as it shows; not ``erasing``, with what a terminal would take out."""
+    if text.isascii() and not _ASCII_CONTROL.search(text):
+        return Cleaned(text)
+    erased = None
+    if erasing:
+        text, erased = erase(text)
+    text, stripped = strip(text)
+    text, normalised, debts = normalise(text)
+    before = tuple(stage for stage in (erased, stripped) if stage is not None)
+    after = () if normalised is None else (normalised,)
+    return Cleaned(text, before, before + after, debts)
+
+
+def may_erase(text: str) -> bool:
+    """True when the text has characters that take others out."""
+    return TERMINAL.search(text) is not None
 
 
 def erase(text: str) -> tuple[str, Offsets | None]:
