@@ -57,6 +57,8 @@ _TEXT_PARTS = {
     "output_text": "text",
     "refusal": "refusal",
 }
+# Lists of these are no chat messages, and they can be long.
+_PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
 _UNSEEN_PARTS = frozenset({"image_url", "input_audio", "file"})
 
 Form = Literal["text", "json", "fixed"]
@@ -225,7 +227,7 @@ def is_chat(value: Any) -> bool:
     if isinstance(value, str):
         return False
     if is_sequence(value):
-        return any(has_role(item) for item in value)
+        return any(has_role(item) for item in value if type(item) not in _PLAIN)
     return has_role(value)
 
 
