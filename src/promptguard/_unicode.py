@@ -99,6 +99,8 @@ SPACES = "1680 2800"
 
 SURROGATES = "D800-DFFF"
 
+PRIVATE = "E000-F8FF F0000-FFFFD 100000-10FFFD"
+
 # Letters of scripts that write without spaces: ideographs, kana, Hangul syllables,
 # Thai, and their stops. No reading changes them or looks across them.
 SOLID = """
