@@ -49,6 +49,16 @@ _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # so that a text may be cut at one. A title or link with spaces in it is left to be
 # read: a model reads it, although a terminal would not show it.
 _LINE_END = re.compile(r"[\x0b\x0c\x85]")
+# A control character that ends a line hides a word only when it stands inside it.
+_IN_WORDS = r"|(?<=\w)[\x0b\x0c\x85]+(?=\w)"
+
+# Regional indicators, one by one, are kept from making flags by thin spaces.
+_INDICATOR = re.compile("[\U0001f1e6-\U0001f1ff]")
+_BETWEEN_INDICATORS = (
+    f"|(?<={_INDICATOR.pattern})"
+    r"[\xa0\u2000-\u200a\u202f\u205f]+"
+    f"(?={_INDICATOR.pattern})"
+)
 TERMINAL = re.compile(r"[\x08\x1b\x7f\x9b\x9d]")
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,64}[!-/]{0,8}[@-~]"
@@ -145,9 +155,10 @@ def erase(text: str) -> tuple[str, Offsets | None]:
 
 def strip(text: str) -> tuple[str, Offsets | None]:
     """Take out control characters and whatever Unicode says is shown as nothing."""
-    if _LINE_END.search(text):
-        return delete(text, _unseen(r"|(?<=\w)[\x0b\x0c\x85]+(?=\w)"))
-    return delete(text, _unseen())
+    extra = _IN_WORDS if _LINE_END.search(text) else ""
+    if _INDICATOR.search(text):
+        extra += _BETWEEN_INDICATORS
+    return delete(text, _unseen(extra))
 
 
 class Debts:
@@ -273,9 +284,9 @@ def _trailing() -> re.Pattern[str]:
 
 
 @cache
-def _unseen(hidden: str = "") -> re.Pattern[str]:
+def _unseen(extra: str) -> re.Pattern[str]:
     sets = IGNORABLE, CONTROLS
-    return re.compile(f"{one_of(*sets, rare=True)}{one_of(*sets)}*{hidden}")
+    return re.compile(f"{one_of(*sets, rare=True)}{one_of(*sets)}*{extra}")
 
 
 @cache
