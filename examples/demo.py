@@ -10,6 +10,7 @@ import asyncio
 import os
 import statistics
 import sys
+import textwrap
 import time
 from contextlib import ExitStack, suppress
 
@@ -64,7 +65,8 @@ def show(verdict: pg.Verdict, text: str) -> None:
     why = ", ".join(f"{f.label} {f.score:.2f}" for f in verdict.findings[:2])
     # Hidden characters would not be seen: print them as escapes.
     seen = text.encode("ascii", "backslashreplace").decode()
-    print(f"  {mark}  {seen[:68]:<68}  {DIM}{why}{PLAIN}")
+    seen = textwrap.shorten(seen, 68, placeholder=" ...")
+    print(f"  {mark}  {seen:<68}  {DIM}{why}{PLAIN}")
 
 
 def heading(words: str) -> None:
@@ -87,7 +89,8 @@ def sync_calls(client: OpenAI, guard: pg.Guard) -> None:
             answer = ask(prompt)
         show(verdicts[0], prompt)
         if answer is not None:
-            print(f"           {DIM}-> {answer.strip()[:66]}{PLAIN}")
+            said = textwrap.shorten(answer, 66, placeholder=" ...")
+            print(f"           {DIM}-> {said}{PLAIN}")
 
 
 async def async_calls(url: str | None, key: str, guard: pg.Guard) -> None:

@@ -1,7 +1,9 @@
-"""The documents hold: their Python runs and their links lead somewhere."""
+"""The documents hold: their Python runs, their links lead somewhere, and their figures
+are in the result files they name."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +19,11 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 MARKS = {"passed", "stopped", "flagged"}
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# A row of a table of figures: | what | figure | [from](benchmarks/results/NAME.md) |
+FIGURES = re.compile(
+    r"^\|[^|\n]*\|([^|\n]*)\|[^|\n]*\]\(([^)\n]*benchmarks/results/[^)\n]*)\.md\)",
+    re.MULTILINE,
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 by_path = pytest.mark.parametrize(
@@ -65,6 +72,32 @@ def test_no_python_block_escapes_the_test(path):
     fences = re.findall(r"^\s*(?:```|~~~)\s*(\w+)", text, re.MULTILINE)
     python = [fence for fence in fences if fence.lower().startswith("py")]
     assert len(python) == len(BLOCK.findall(text))
+
+
+@by_path
+def test_every_figure_is_in_the_result_it_names(path):
+    for figures, stem in FIGURES.findall(path.read_text(encoding="utf-8")):
+        result = (path.parent / f"{stem}.json").read_text(encoding="utf-8")
+        known = [*numbers(json.loads(result))]
+        for figure in re.findall(r"\d+(?:\.\d+)?", figures.replace(",", "")):
+            digits = len(figure.partition(".")[2])
+            # A share may be given in percent.
+            assert any(
+                round(scale * number, digits) == float(figure)
+                for number in known
+                for scale in (1, 100)
+            ), f"{figure} of the row '{figures.strip()}' is not in {stem}.json"
+
+
+def numbers(value: object):
+    """Every number in a JSON value."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from numbers(item)
+    elif isinstance(value, int | float):
+        yield value
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

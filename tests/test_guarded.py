@@ -554,7 +554,7 @@ def test_a_stream_keeps_its_attributes_but_not_the_ways_around_the_gate():
         assert next(given, "") + next(given, "") == "a"
     assert stream.closed
     stepped = guarded(lambda p: (c for c in "ab"), output=BAD)("prompt")
-    for name in ("send", "throw", "gi_frame", "_iterator"):
+    for name in ("send", "throw", "gi_frame", "_iterator", "get_final_message"):
         with pytest.raises(AttributeError):
             getattr(stepped, name)
 

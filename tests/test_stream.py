@@ -26,7 +26,7 @@ class Pattern(Guard):
 
     pattern: str
     length: int
-    reading: str = "folded"
+    reading: str = "foldings"
     scanned: list[int] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -34,16 +34,18 @@ class Pattern(Guard):
         return self.length
 
     def inspect(self, text: Text):
-        reading = getattr(text, self.reading)
         self.scanned.append(len(text.original))
-        start = reading.position(text.start)
-        for match in re.compile(self.pattern).finditer(reading.text, start):
-            span = reading.span(*match.span())
-            if span[0] >= text.start:
-                yield Finding(self.name, 1.0, *span)
+        found = set()
+        for reading in getattr(text, self.reading):
+            start = reading.position(text.start)
+            for match in re.compile(self.pattern).finditer(reading.text, start):
+                span = reading.span(*match.span())
+                if span[0] >= text.start and span not in found:
+                    found.add(span)
+                    yield Finding(self.name, 1.0, *span)
 
 
-def redact(name: str, pattern: str, length: int, reading: str = "folded") -> Pattern:
+def redact(name: str, pattern: str, length: int, reading: str = "foldings") -> Pattern:
     return Pattern(
         name=name,
         pattern=pattern,
@@ -54,10 +56,10 @@ def redact(name: str, pattern: str, length: int, reading: str = "folded") -> Pat
 
 
 EMAIL = redact("email", r"[a-z0-9.]{1,20}@[a-z0-9]{1,10}\.[a-z]{2,5}\b", 39)
-CARD = redact("card", r"(?<!\d)\d{4}(?: ?\d{4}){3}(?!\d)", 21, "clean")
+CARD = redact("card", r"(?<!\d)\d{4}(?: ?\d{4}){3}(?!\d)", 21, "readings")
 WORD = redact("word", r"\bsecret\b", 8)
 FLAG = Pattern(name="flag", pattern=r"beta gamma", length=10, action=Action.FLAG)
-HIDDEN = redact("hidden", "[\u200b\u2060]", 1, "clean")
+HIDDEN = redact("hidden", "[\u200b\u2060]", 1, "readings")
 BLOCK = Pattern(name="block", pattern=r"\bforbidden fruit\b", length=17)
 ENDING = Pattern(name="ending", pattern=r"omega$", length=6)
 ALL = EMAIL | CARD | WORD | FLAG
@@ -100,6 +102,8 @@ PIECES = [
     "ﷺ",
     "ß",
     "\b",
+    "secretx\b",
+    "s\x1b[2Kecret",
     "\x1b[31m",
     "\x1b[",
     "x" * 60,

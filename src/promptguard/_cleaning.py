@@ -27,7 +27,7 @@ from ._unicode import (
     one_of,
 )
 
-__all__ = ["Debts", "erase", "is_plain", "normalise", "strip"]
+__all__ = ["TERMINAL", "Cleaned", "clean", "may_erase"]
 
 # Unicode's Stream-Safe Text Format allows 30 marks on one base. The sort that
 # normalisation does on them is quadratic in older Pythons.
@@ -49,6 +49,16 @@ _ASCII_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # so that a text may be cut at one. A title or link with spaces in it is left to be
 # read: a model reads it, although a terminal would not show it.
 _LINE_END = re.compile(r"[\x0b\x0c\x85]")
+# A control character that ends a line hides a word only when it stands inside it.
+_IN_WORDS = r"|(?<=\w)[\x0b\x0c\x85]+(?=\w)"
+
+# Regional indicators, one by one, are kept from making flags by thin spaces.
+_INDICATOR = re.compile("[\U0001f1e6-\U0001f1ff]")
+_BETWEEN_INDICATORS = (
+    f"|(?<={_INDICATOR.pattern})"
+    r"[\xa0\u2000-\u200a\u202f\u205f]+"
+    f"(?={_INDICATOR.pattern})"
+)
 TERMINAL = re.compile(r"[\x08\x1b\x7f\x9b\x9d]")
 _TERMINAL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]{0,64}[!-/]{0,8}[@-~]"
@@ -58,9 +68,49 @@ _TERMINAL = re.compile(
 )
 
 
-def is_plain(text: str) -> bool:
-    """True for ASCII without control characters, which is its own clean reading."""
-    return text.isascii() and _ASCII_CONTROL.search(text) is None
+class Cleaned:
+    """A clean text, how its positions changed, and where its length mattered."""
+
+    __slots__ = ("_before", "_debts", "stages", "text")
+
+    def __init__(
+        self,
+        text: str,
+        before: tuple[Offsets, ...] = (),
+        stages: tuple[Offsets, ...] = (),
+        debts: Debts | None = None,
+    ) -> None:
+        self.text = text
+        self.stages = stages
+        self._before = before
+        self._debts = debts
+
+    def owes(self, position: int) -> bool:
+        """True where what came before limits how much longer the rest may get."""
+        if self._debts is None:
+            return False
+        for offsets in self._before:
+            position = offsets.position(position)
+        return self._debts.at(position)
+
+
+def clean(text: str, erasing: bool = True) -> Cleaned:
+    """The text as it shows; not ``erasing``, with what a terminal would take out."""
+    if text.isascii() and not _ASCII_CONTROL.search(text):
+        return Cleaned(text)
+    erased = None
+    if erasing:
+        text, erased = erase(text)
+    text, stripped = strip(text)
+    text, normalised, debts = normalise(text)
+    before = tuple(stage for stage in (erased, stripped) if stage is not None)
+    after = () if normalised is None else (normalised,)
+    return Cleaned(text, before, before + after, debts)
+
+
+def may_erase(text: str) -> bool:
+    """True when the text has characters that take others out."""
+    return TERMINAL.search(text) is not None
 
 
 def erase(text: str) -> tuple[str, Offsets | None]:
@@ -105,9 +155,10 @@ def erase(text: str) -> tuple[str, Offsets | None]:
 
 def strip(text: str) -> tuple[str, Offsets | None]:
     """Take out control characters and whatever Unicode says is shown as nothing."""
-    if _LINE_END.search(text):
-        return delete(text, _unseen(r"|(?<=\w)[\x0b\x0c\x85]+(?=\w)"))
-    return delete(text, _unseen())
+    extra = _IN_WORDS if _LINE_END.search(text) else ""
+    if _INDICATOR.search(text):
+        extra += _BETWEEN_INDICATORS
+    return delete(text, _unseen(extra))
 
 
 class Debts:
@@ -233,9 +284,9 @@ def _trailing() -> re.Pattern[str]:
 
 
 @cache
-def _unseen(hidden: str = "") -> re.Pattern[str]:
+def _unseen(extra: str) -> re.Pattern[str]:
     sets = IGNORABLE, CONTROLS
-    return re.compile(f"{one_of(*sets, rare=True)}{one_of(*sets)}*{hidden}")
+    return re.compile(f"{one_of(*sets, rare=True)}{one_of(*sets)}*{extra}")
 
 
 @cache

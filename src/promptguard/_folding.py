@@ -32,12 +32,12 @@ def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
     if _HUMPS.search(text):
         text, offsets = _part(text)
         found.append(offsets)
-    if "*" in text or "`" in text:
-        text, offsets = _unstar(text)
-        found.append(offsets)
     run = _ASCII_RUN if plain else _run()
     if run.search(text):
         text, offsets = _join(text, run)
+        found.append(offsets)
+    if "*" in text or "`" in text:
+        text, offsets = _unstar(text)
         found.append(offsets)
     text = _unleet(text.lower() if plain else _lower(latinise(text)))
     text, offsets = _space(text)
@@ -45,18 +45,20 @@ def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
     return text, tuple(offsets for offsets in found if offsets is not None)
 
 
-_INDICATORS = re.compile("[\U0001f1e6-\U0001f1ff]+")
+_INDICATOR = "[\U0001f1e6-\U0001f1ff]"
+_INDICATORS = re.compile(rf"{_INDICATOR}++(?:[ \n]{{1,4}}+{_INDICATOR}++)*+")
 
 
 def _flags(text: str) -> str:
-    """Regional indicators as letters, unless they make flags."""
+    """Regional indicators as letters, unless all those side by side make flags."""
 
     def read(match: re.Match[str]) -> str:
-        spelt = "".join(chr(ord(char) - 0x1F1E6 + 97) for char in match[0])
-        pairs = {spelt[at : at + 2] for at in range(0, len(spelt), 2)}
-        return match[0] if pairs <= regions else spelt
+        spelt = match[0].translate(letters)
+        words = spelt.split()
+        pairs = {word[at : at + 2] for word in words for at in range(0, len(word), 2)}
+        return match[0] if pairs <= _regions() else spelt
 
-    regions = _regions()
+    letters = {0x1F1E6 + at: chr(97 + at) for at in range(26)}
     return _INDICATORS.sub(read, text)
 
 
@@ -166,6 +168,9 @@ def _run() -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_]){letter}(?:[\W_]{{1,8}}+{letter}(?![^\W_])){{2,}}+")
 
 
+# What separates letters is at most this many times rarer than the most usual separator.
+MOST_UNUSUAL = 8
+
 _GAP = re.compile(r"[\W_]+")
 _BLANK = re.compile(r"\r\n|\s")
 
@@ -173,27 +178,44 @@ _BLANK = re.compile(r"\r\n|\s")
 def _join(text: str, run: re.Pattern[str]) -> tuple[str, Offsets | None]:
     """Join letters that stand alone: ``i g n o r e   a l l``, ``i.g.n.o.r.e a.l.l``.
 
-    What most often stands between them is what separates letters; a wider gap, or one
-    with punctuation that the others do not have, separates words.
+    What most often stands between them separates letters, and so does what is used
+    nearly as often. A wider gap separates words, and so does a space where the others
+    have punctuation, or punctuation where they have none.
     """
     rewrite = Rewrite(text)
-    for match in run.finditer(text):
-        start, end = match.span()
+    for spelt in run.finditer(text):
+        start, end = spelt.span()
         counts = Counter(gap[0] for gap in _GAP.finditer(text, start, end))
-        widths = {gap: len(_BLANK.findall(gap)) for gap in counts}
-        usual = max(counts, key=lambda gap: (counts[gap], -widths[gap]))
-        bare = not usual.strip()
+        kinds: Counter[tuple[bool, int]] = Counter()
+        for gap in counts:
+            kinds[_kind(gap)] += counts[gap]
+        # The most usual kind of gap; of two that are as usual, the narrower.
+        usual = max(kinds, key=lambda kind: (kinds[kind], -kind[1]))
+        most = max(counts[gap] for gap in counts if _kind(gap) == usual)
         drop = {
             gap
-            for gap, width in widths.items()
-            if width <= widths[usual] and (not bare or not gap.strip())
+            for gap in counts
+            if _kind(gap) == usual
+            and counts[gap] * MOST_UNUSUAL > most
+            # A sign or two may be letters, as in f!r$7.
+            and (gap.strip("@$!") or counts[gap] > 2)
         }
         if not _spells(text, start, end, drop):
             continue
-        for gap in _GAP.finditer(text, start, end):
-            if gap[0] in drop:
-                rewrite.replace(*gap.span(), "")
+        # An apostrophe is inside a word with a separator to either side.
+        inside = 0 if usual[0] else 2 * usual[1]
+        for match in _GAP.finditer(text, start, end):
+            gap = match[0]
+            if gap in drop:
+                rewrite.replace(*match.span(), "")
+            elif gap.strip() == "'" and _kind(gap)[1] in (0, inside):
+                rewrite.replace(*match.span(), "'")
     return rewrite.finish()
+
+
+def _kind(gap: str) -> tuple[bool, int]:
+    """Whether a gap has punctuation, and how many blanks."""
+    return bool(gap.strip()), len(_BLANK.findall(gap))
 
 
 def _spells(text: str, start: int, end: int, drop: set[str]) -> bool:
@@ -205,7 +227,7 @@ def _spells(text: str, start: int, end: int, drop: set[str]) -> bool:
         longest = max(longest, size)
         letters += text[gap.end()].isalpha()
         count += 1
-    return longest >= 3 and letters * 2 > count
+    return longest >= 3 and letters * 4 > count
 
 
 def _lower(text: str) -> str:
@@ -216,8 +238,16 @@ def _lower(text: str) -> str:
     return "".join(c if len(c.casefold()) > 1 else c.casefold() for c in text)
 
 
+# A word has at most this many digits to a letter, and from this many such words on a
+# text is taken to be written like that.
+MOST_DIGITS = 5
+MANY_MIXED = 3
+
 _LEETISH = re.compile(r"[0-9@$!]")
-_LEET = re.compile(r"(?<![a-z0-9@$!])[a-z]*+[0-9@$!][a-z0-9@$!]*+")
+_LEET_WORD = r"(?<![a-z0-9@$!])[a-z]*+(?:[0-9@$]|!+(?=[a-z0-9@$]))[a-z0-9@$!]*+"
+_LEET = re.compile(_LEET_WORD)
+_BETWEEN = r"(?:[^\w@$!]|_|!(?![a-z0-9@$!])){1,3}+"
+_LEET_RUN = re.compile(rf"{_LEET_WORD}(?:{_BETWEEN}{_LEET_WORD})*+")
 _DIGITS = str.maketrans("023456789", "ozeasgtbg")
 _LEET_SIGNS = str.maketrans("@$!", "asi")
 _INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])")
@@ -225,27 +255,45 @@ _MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
 
 
 def _unleet(text: str) -> str:
-    """Digits and signs as letters, in words that mix them: ``1gn0r3`` is ``ignore``."""
+    """Digits and signs as letters, in words that mix them: ``1gn0r3`` is ``ignore``.
+
+    Between such words, and at the ends of a run of many, a number is a word as well.
+    """
     if not _LEETISH.search(text):
         return text
     rewrite = Rewrite(text)
-    for match in _LEET.finditer(text):
-        word = match[0]
-        inside = "".join(_INSIDE.findall(word))
-        digits = sum(map(word.count, "0123456789"))
-        letters = len(word) - digits - sum(map(word.count, "@$!"))
-        marks = digits + len(inside)
-        if not 0 < marks <= 2 * letters:
-            continue
-        if "@" in inside and _MORE_MAIL.match(text, match.end()):
-            continue
-        if marks > 1:
-            body = word.rstrip("!")
-            word = body.translate(_LEET_SIGNS) + word[len(body) :]
-        elif inside:
-            word = _INSIDE.sub(lambda sign: sign[0].translate(_LEET_SIGNS), word)
-        rewrite.align(*match.span(), _ones(word.translate(_DIGITS)))
+    for run in _LEET_RUN.finditer(text):
+        mixed = first = last = 0
+        for match in _LEET.finditer(text, *run.span()):
+            if _mixes(match):
+                mixed += 1
+                first, last = (match.start() if mixed == 1 else first), match.start()
+        for match in _LEET.finditer(text, *run.span()):
+            word = match[0]
+            if _mixes(match):
+                every = len(_LEETISH.findall(word.strip("@$!"))) > 1
+            elif mixed and (mixed >= MANY_MIXED or first < match.start() < last):
+                every = True
+            else:
+                continue
+            if every:
+                body = word.rstrip("!")
+                word = body.translate(_LEET_SIGNS) + word[len(body) :]
+            else:
+                word = _INSIDE.sub(lambda sign: sign[0].translate(_LEET_SIGNS), word)
+            rewrite.align(*match.span(), _ones(word.translate(_DIGITS)))
     return rewrite.finish()[0]
+
+
+def _mixes(match: re.Match[str]) -> bool:
+    """True for letters with digits or signs among them, but no mail address."""
+    word = match[0]
+    inside = "".join(_INSIDE.findall(word))
+    digits = sum(map(word.count, "0123456789"))
+    letters = len(word) - digits - sum(map(word.count, "@$!"))
+    if "@" in inside and _MORE_MAIL.match(match.string, match.end()):
+        return False
+    return 0 < digits + len(inside) <= MOST_DIGITS * letters
 
 
 def _ones(word: str) -> str:

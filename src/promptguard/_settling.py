@@ -48,6 +48,9 @@ def _starts(text: str, position: int) -> bool:
     word = match["word"]
     if word is None:
         return True
+    if match["more"] is not None and _digits().search(match["more"]):
+        # What is next to it may be read by it.
+        return False
     if word[1].isupper() and not (word.isupper() and match["more"] is None):
         # The first letter may be a word, as in IReallyMeanThat.
         return False
@@ -61,6 +64,11 @@ def _ends(text: str, position: int) -> bool:
         return False
     match = _end().search(words[-1])
     return match is not None and (match["word"] is None or certain(match["word"]))
+
+
+@cache
+def _digits() -> re.Pattern[str]:
+    return re.compile(f"[0-9@$!]|{one_of(CHANGES)}")
 
 
 @cache

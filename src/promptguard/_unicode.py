@@ -99,6 +99,8 @@ SPACES = "1680 2800"
 
 SURROGATES = "D800-DFFF"
 
+PRIVATE = "E000-F8FF F0000-FFFFD 100000-10FFFD"
+
 # Letters of scripts that write without spaces: ideographs, kana, Hangul syllables,
 # Thai, and their stops. No reading changes them or looks across them.
 SOLID = """
@@ -119,16 +121,28 @@ A680-A69D A4D0-A4FD A720-A7FF AB30-AB6F 1F100-1F1FF
 # Pictures: symbols, dingbats, emoji and their modifiers. Not arrows or operators.
 EMOJI = "2300-23FF 25A0-27BF 2B00-2BFF 1F000-1FAFF"
 
-# Scripts with letters that pass for Latin ones: Greek, Cyrillic, Armenian, Cherokee,
-# Lisu, Coptic, Canadian syllabics.
+# Scripts with letters that pass for Latin ones: Greek, Cyrillic, Armenian, Georgian,
+# Cherokee, Canadian syllabics, Runic, Coptic, Tifinagh, Lisu, Lycian, Carian, Old
+# Italic, Deseret, Osage, Elbasan, Warang Citi, Miao.
 SCRIPTS = (
-    "370-3FF 1F00-1FFF",
+    "370-3FF 1D26-1D2A 1F00-1FFF",
     "400-52F 1C80-1C8F A640-A66E A680-A69D",
     "531-556 561-587",
+    "10A0-10FF",
     "13A0-13F5 AB70-ABBF",
-    "A4D0-A4FD",
-    "2C80-2CEE",
     "1401-167F",
+    "16A0-16F8",
+    "2C80-2CEE",
+    "2D30-2D67",
+    "A4D0-A4FD",
+    "10280-1029C",
+    "102A0-102D0",
+    "10300-1032F",
+    "10400-1044F",
+    "104B0-104FB",
+    "10500-10527",
+    "118A0-118FF",
+    "16F00-16F4A",
 )
 FOREIGN = " ".join(SCRIPTS)
 

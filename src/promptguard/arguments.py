@@ -65,11 +65,16 @@ def read(
             if name == prompt:
                 found.value(path, name, value)
         return found.result(f"the parameter {prompt!r}, which is where prompt= looks")
-    nested = [inner for outer in arguments for inner in _opened(outer)]
+    nested = [
+        inner
+        for outer in arguments
+        if type(outer[2]) is not str
+        for inner in _opened(outer)
+    ]
     chats = {
         path
         for path, name, value in (*arguments, *nested)
-        if name == "messages" or is_chat(value)
+        if name == "messages" or (type(value) is not str and is_chat(value))
     }
     for path, name, value in arguments:
         if path in chats:
@@ -144,7 +149,7 @@ class _Collected:
 def _opened(argument: _Argument) -> Iterator[_Argument]:
     """The arguments inside a dict of arguments."""
     path, _, value = argument
-    if isinstance(value, str) or not isinstance(value, Mapping) or has_role(value):
+    if not isinstance(value, Mapping) or has_role(value):
         return
     for key in ("messages", *sorted(TEXT_NAMES)):
         if key in value:

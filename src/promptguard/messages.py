@@ -47,6 +47,9 @@ TEXT_LISTS = {
     "reasoning_details": ("text", "summary"),
     "thinking_blocks": ("thinking",),
 }
+_BEYOND_CONTENT = frozenset(
+    {*TEXT_FIELDS, *TEXT_LISTS, "tool_calls", "function_call", "audio"}
+)
 TRUSTED_ROLES = frozenset({"system", "developer"})
 # Enough for any guard that reads on; all of it, for each text, would be quadratic.
 HISTORY = 64
@@ -57,6 +60,8 @@ _TEXT_PARTS = {
     "output_text": "text",
     "refusal": "refusal",
 }
+# Lists of these are no chat messages, and they can be long.
+_PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
 _UNSEEN_PARTS = frozenset({"image_url", "input_audio", "file"})
 
 Form = Literal["text", "json", "fixed"]
@@ -113,7 +118,7 @@ def read_chat(value: Any, path: Path, name: str) -> Found:
         messages = [((*path, i), message) for i, message in enumerate(value)]
     else:
         raise unknown_shape(name, "value", value, "a list of messages")
-    roles = [_role(m, f"{name}[{i}]") for i, (_, m) in enumerate(messages)]
+    roles = [_role(message, name, i) for i, (_, message) in enumerate(messages)]
     first = _first_new(roles)
     history = tuple(
         (roles[i], _plain(get(messages[i][1], "content")))
@@ -179,8 +184,12 @@ def rewritten(answer: Any, texts: Mapping[Path, str]) -> Any:
 
 def message_parts(message: Any, path: Path, role: str, where: str) -> list[Part]:
     """The texts of one message, or of the delta of a chunk."""
-    texts: list[tuple[Path, str, Form]] = []
     content = get(message, "content")
+    plain = type(message) is dict and _BEYOND_CONTENT.isdisjoint(message)
+    if plain and isinstance(content, str):
+        # The message of nearly every call.
+        return [Part((*path, "content"), content, role)]
+    texts: list[tuple[Path, str, Form]] = []
     unseen = 0
     if isinstance(content, str):
         texts.append(((*path, "content"), content, "text"))
@@ -225,7 +234,7 @@ def is_chat(value: Any) -> bool:
     if isinstance(value, str):
         return False
     if is_sequence(value):
-        return any(has_role(item) for item in value)
+        return any(has_role(item) for item in value if type(item) not in _PLAIN)
     return has_role(value)
 
 
@@ -237,19 +246,19 @@ def has_role(value: Any) -> bool:
     return isinstance(getattr(value, "role", None), str) and hasattr(value, "content")
 
 
-def _role(message: Any, where: str) -> str:
-    role = get(message, "role")
-    known = ", ".join(ROLES)
-    if isinstance(message, str) or not isinstance(role, str):
+def _role(message: Any, name: str, index: int) -> str:
+    role = None if isinstance(message, str) else get(message, "role")
+    if isinstance(role, str) and role in ROLES:
+        return str.__str__(role)
+    where, known = f"{name}[{index}]", ", ".join(ROLES)
+    if not isinstance(role, str):
         raise ConfigError(
             f"{where} is a {type(message).__name__} without a role; a message is a "
             f"mapping or an object with role and content. Known roles: {known}"
         )
-    if role not in ROLES:
-        # A long "role" may be a text in the wrong place.
-        shown = repr(str(role)) if role.isidentifier() and len(role) < 20 else "unknown"
-        raise ConfigError(f"{where} has the role {shown}; known roles: {known}")
-    return str.__str__(role)
+    # A long "role" may be a text in the wrong place.
+    shown = repr(str(role)) if role.isidentifier() and len(role) < 20 else "unknown"
+    raise ConfigError(f"{where} has the role {shown}; known roles: {known}")
 
 
 def _first_new(roles: Sequence[str]) -> int:

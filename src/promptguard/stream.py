@@ -218,7 +218,7 @@ class Gate:
         """The last place that is a whole reach before a position, in all readings."""
         reach = max(1, self._reach or 0)
         place = position - reach
-        for reading in (text.clean, text.folded):
+        for reading in (*text.readings, *text.foldings):
             at = reading.position(position) - reach
             if at < 0:
                 return 0

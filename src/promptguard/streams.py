@@ -19,8 +19,12 @@ __all__ = ["AsyncGuardedStream", "GuardedStream", "arun", "run"]
 
 T = TypeVar("T")
 
-# These would hand out what has not been through the gate.
-_PAST_THE_GATE = frozenset({"send", "throw", "asend", "athrow", "gi_frame", "ag_frame"})
+# These would hand out what has not been through the gate: of generators, and of the
+# streams of clients that also put the answer together.
+_PAST_THE_GATE = frozenset(
+    "send throw asend athrow gi_frame ag_frame text_stream until_done".split()
+)
+_PAST_THE_GATE_BEGIN = ("_", "get_final", "current_")
 
 
 def run(steps: Generator[Engine, tuple[Verdict, ...], T]) -> T:
@@ -62,8 +66,11 @@ class _Stream:
         self._blocked: Verdict | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name in _PAST_THE_GATE:
-            raise AttributeError(f"a guarded stream has no attribute {name!r}")
+        if name in _PAST_THE_GATE or name.startswith(_PAST_THE_GATE_BEGIN):
+            raise AttributeError(
+                f"a guarded stream has no attribute {name!r}, which would give what no "
+                "guard has seen; iterate over the stream"
+            )
         return getattr(self._upstream, name)
 
     def __repr__(self) -> str:

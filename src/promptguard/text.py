@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ._cleaning import Debts, erase, is_plain, normalise, strip
+from ._cleaning import Cleaned, clean, may_erase
 from ._folding import fold
 from ._offsets import Offsets
 from ._settling import cuts
@@ -101,10 +101,10 @@ class Text:
     """
 
     __slots__ = (
-        "_before",
         "_clean",
-        "_debts",
+        "_cleaned",
         "_folded",
+        "_unerased",
         "history",
         "original",
         "role",
@@ -136,8 +136,8 @@ class Text:
         self.start = start
         self._clean: Reading | None = None
         self._folded: Reading | None = None
-        self._debts: Debts | None = None
-        self._before: tuple[Offsets, ...] = ()
+        self._cleaned: Cleaned | None = None
+        self._unerased: tuple[Cleaned, Reading, Reading] | None = None
 
     @property
     def clean(self) -> Reading:
@@ -150,7 +150,8 @@ class Text:
         characters: beyond that, characters that NFKC would expand stay as they are.
         """
         if self._clean is None:
-            self._clean = self._read()
+            self._cleaned = cleaned = clean(self.original)
+            self._clean = self._reading("clean", cleaned.text, cleaned.stages)
         return self._clean
 
     @property
@@ -163,22 +164,29 @@ class Text:
         any gap is one space. It is at most twice as long as the clean reading.
         """
         if self._folded is None:
-            clean = self.clean
-            text, stages = fold(clean.text)
-            length = len(self.original)
-            self._folded = Reading("folded", text, length, clean._stages + stages)
+            self._folded = self._fold("folded", self.clean)
         return self._folded
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What a classifier should look at."""
-        return (self.clean,)
+        """What a classifier should look at: ``clean``, and nearly always only that.
+
+        Where backspaces or terminal sequences took text out, a model may still read
+        it, so there the same text with nothing taken out is the second reading.
+        """
+        unerased = self._erased()
+        return (self.clean,) if unerased is None else (self.clean, unerased[1])
+
+    @property
+    def foldings(self) -> tuple[Reading, ...]:
+        """What a pattern should look at: ``folded``, and each reading more, folded."""
+        unerased = self._erased()
+        return (self.folded,) if unerased is None else (self.folded, unerased[2])
 
     def settled(self, limit: int) -> int:
         """The last place up to ``limit`` where the text may be cut, or 0.
 
-        Both sides of it read (``clean`` and ``folded``) the same apart as together,
-        whatever text may follow.
+        Both sides of it read the same apart as together, whatever text may follow.
 
         Args:
             limit: A position in the original.
@@ -189,30 +197,29 @@ class Text:
         return 0
 
     def _owes(self, position: int) -> bool:
-        """True where the length of what came before limits what comes after."""
-        if self.clean.text is self.original:
-            return False
-        for offsets in self._before:
-            position = offsets.position(position)
-        return self._debts is not None and self._debts.at(position)
+        unerased = self._erased()
+        owing = self._cleaned is not None and self._cleaned.owes(position)
+        return owing or (unerased is not None and unerased[0].owes(position))
 
-    def _read(self) -> Reading:
-        text = self.original
-        if is_plain(text):
-            return Reading("clean", text, len(text))
-        text, erased = erase(text)
-        text, stripped = strip(text)
-        text, normalised, self._debts = normalise(text)
-        self._before = _present(erased, stripped)
-        stages = self._before + _present(normalised)
-        return Reading("clean", text, len(self.original), stages)
+    def _erased(self) -> tuple[Cleaned, Reading, Reading] | None:
+        """The clean text and the readings in which nothing is taken out, if it was."""
+        if self.clean.text is self.original or not may_erase(self.original):
+            return None
+        if self._unerased is None:
+            cleaned = clean(self.original, erasing=False)
+            reading = self._reading("unerased", cleaned.text, cleaned.stages)
+            self._unerased = cleaned, reading, self._fold("unerased folded", reading)
+        return self._unerased
+
+    def _reading(self, name: str, text: str, stages: tuple[Offsets, ...]) -> Reading:
+        return Reading(name, text, len(self.original), stages)
+
+    def _fold(self, name: str, reading: Reading) -> Reading:
+        text, stages = fold(reading.text)
+        return self._reading(name, text, reading._stages + stages)
 
     def __repr__(self) -> str:
         return f"Text({len(self.original)} characters, role={self.role!r})"
-
-
-def _present(*stages: Offsets | None) -> tuple[Offsets, ...]:
-    return tuple(stage for stage in stages if stage is not None)
 
 
 def _turns(history: Iterable[object]) -> tuple[tuple[str, str], ...]:

@@ -54,7 +54,7 @@ async def main() -> None:
 ask(3)  # type: ignore[arg-type]
 ask("text", heat=1.0)  # type: ignore[call-arg]
 guard | "not a guard"  # type: ignore[operator]
-pg.PromptInjection(0.01)  # type: ignore[call-arg]
+pg.PromptInjection(0.01)  # type: ignore[call-arg, arg-type]
 
 with pg.capture() as verdicts:
     assert_type(verdicts, list[pg.Verdict])

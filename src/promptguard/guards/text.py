@@ -1,0 +1,167 @@
+"""Guards of one's own words and patterns: Keywords, Regex, MaxLength."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+
+from ..errors import ConfigError
+from ..guard import Guard, Inspection
+from ..text import Text
+from ..verdict import Finding
+from ._backtracking import hazard
+from ._keywords import Matcher, findable, matcher
+from ._regex import compiled, longest, shown
+
+__all__ = ["Keywords", "MaxLength", "Regex"]
+
+
+@dataclass(frozen=True)
+class Keywords(Guard):
+    """Words and phrases, however they are disguised.
+
+    They are looked for in the folded reading: case, spacing, accents, look-alikes and
+    digits for letters make no difference. A word is found as a whole word only, except
+    in scripts that write without spaces.
+
+    Args:
+        words: What to look for; a phrase is several words with spaces.
+        label: What a finding is called.
+
+    Raises:
+        ConfigError: There is no word, or one has nothing that could be found.
+    """
+
+    words: tuple[str, ...]
+    _: KW_ONLY
+    label: str = "keyword"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given: object = self.words
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise ConfigError('words must be several: Keywords(("one", "two words"))')
+        words = tuple(given)
+        object.__setattr__(self, "words", words)
+        if not words:
+            raise ConfigError("Keywords needs at least one word")
+        for place, word in enumerate(words):
+            if not isinstance(word, str):
+                raise ConfigError(f"word {place} is a {type(word).__name__}, not a str")
+            if not (word.isascii() and word.isalnum()) and not findable(word):
+                raise ConfigError(f"word {place}, {word!r}, has nothing to look for")
+        _check_label(self.label)
+
+    @property
+    def reach(self) -> int:
+        return self._matcher.reach
+
+    def inspect(self, text: Text) -> Inspection:
+        """Find words in every folding of the text."""
+        search = self._matcher.pattern.search
+        for reading in text.foldings:
+            match = search(reading.text, reading.position(text.start))
+            while match is not None:
+                start, end = match.span()
+                yield Finding(self.label, 1.0, *reading.span(start, end))
+                # Phrases may overlap.
+                match = search(reading.text, start + 1)
+
+    @property
+    def _matcher(self) -> Matcher:
+        return matcher(self.words)
+
+
+@dataclass(frozen=True)
+class Regex(Guard):
+    """A regular expression, looked for in the clean reading.
+
+    Args:
+        pattern: The expression, in Python's syntax.
+        flags: Flags of the ``re`` module.
+        label: What a finding is called.
+        reach: Longest match in characters, with what it looks ahead and behind. Where
+            it is not given, it is worked out if the pattern has a longest match;
+            otherwise a stream is held until it is complete. With a reach of your own
+            for a pattern that has none, a stream may let the end of a longer match go.
+
+    Raises:
+        ConfigError: The pattern is wrong, can take exponential time, or can match more
+            than ``reach``.
+    """
+
+    pattern: str
+    _: KW_ONLY
+    flags: int = 0
+    label: str = "pattern"
+    reach: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_label(self.label)
+        if not isinstance(self.pattern, str):
+            kind = type(self.pattern).__name__
+            raise ConfigError(f"pattern must be a string, not {kind}")
+        if not isinstance(self.flags, int):
+            raise ConfigError("flags must be flags of re, such as re.IGNORECASE")
+        compiled(self.pattern, self.flags)
+        place = hazard(self.pattern, self.flags)
+        if place is not None:
+            raise ConfigError(
+                "this pattern can take exponential time: what repeats here holds a "
+                "part that repeats by itself. Put something between the two, or make "
+                f"one possessive, as in (?:a++)+\n{shown(self.pattern, *place)}"
+            )
+        far = longest(self.pattern, self.flags)
+        if self.reach is None:
+            object.__setattr__(self, "reach", far)
+        elif type(self.reach) is not int or self.reach < 1:
+            raise ConfigError("reach must be a positive number of characters")
+        elif far is not None and self.reach < far:
+            raise ConfigError(
+                f"reach is {self.reach}, but the pattern reaches {far} characters, "
+                "with what it looks at on both sides; leave reach out to have that"
+            )
+
+    def inspect(self, text: Text) -> Inspection:
+        """Find the pattern in every reading of the text."""
+        pattern = compiled(self.pattern, self.flags)
+        for reading in text.readings:
+            start = reading.position(text.start)
+            for match in pattern.finditer(reading.text, start):
+                if match.end() > match.start():
+                    yield Finding(self.label, 1.0, *reading.span(*match.span()))
+
+
+@dataclass(frozen=True)
+class MaxLength(Guard):
+    """A text that is longer than it may be; what is beyond the limit is the finding.
+
+    Args:
+        limit: The most characters a text may have.
+        label: What a finding is called.
+
+    Raises:
+        ConfigError: The limit is not a number of characters.
+    """
+
+    limit: int
+    _: KW_ONLY
+    label: str = "length"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_label(self.label)
+        if type(self.limit) is not int or self.limit < 0:
+            raise ConfigError("limit must be a number of characters, 0 or more")
+
+    def inspect(self, text: Text) -> Inspection:
+        """Compare the original's length with the limit."""
+        length = len(text.original)
+        if length > self.limit:
+            yield Finding(self.label, 1.0, self.limit, length)
+
+
+def _check_label(label: object) -> None:
+    if not isinstance(label, str) or not label:
+        raise ConfigError("label must be a string that says what was found")
