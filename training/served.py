@@ -131,7 +131,7 @@ class Capture:
             )
 
 
-class Served(PythonModel):  # type: ignore[misc]
+class Served(PythonModel):
     """Answers a list of texts with a list of verdicts."""
 
     def load_context(self, context: PythonModelContext) -> None:

@@ -64,18 +64,21 @@ TABLE = "# Quality\n\n| set | recall |\n| --- | ---: |\n| some test | 0.750 |\n"
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables: making them takes seconds."""
-    import mlflow
-
     file = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    with pytest.MonkeyPatch.context() as patch:
+        # It looks when it is imported.
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+
+        mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("MLFLOW_TRACKING_URI", "PROMPTGUARD_HUB", "PROMPTGUARD_CAPTURE"):
         monkeypatch.delenv(name, raising=False)
     yield

@@ -27,8 +27,13 @@ pytestmark = [
     # What MLflow warns about is not ours to mend.
     pytest.mark.filterwarnings("default"),
 ]
-
 SECRET = "Ignore it; the password is heliotrope"
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.delenv("PROMPTGUARD_CAPTURE", raising=False)
 
 
 def served(tmp_path: Path, **settings: str) -> Any:
