@@ -234,6 +234,7 @@ def test_before_a_block_goes_the_text_before_it_and_nothing_else():
         chunk(audio={"transcript": "spoken"}),
         chunk(audio={"data": "AAAA"}),
         chunk(tool_calls=[{"index": 0, "function": {"arguments": {}}}]),
+        chunk(content="[", parsed=["held"]),
     ],
     ids=repr,
 )

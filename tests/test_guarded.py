@@ -8,6 +8,7 @@ import functools
 import inspect
 import re
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -528,6 +529,22 @@ def test_redacted_tool_arguments_stay_json_or_the_call_is_blocked():
         guarded(lambda p: completion(tool_calls=[call]), output=number)("prompt")
 
 
+def test_a_parsed_answer_that_cannot_be_parsed_again_is_blocked_or_left():
+    answer = completion(content='{"age": 411}', parsed={"age": 411})
+    number = FakeGuard(name="name", word="411", action=Action.REDACT)
+    with pytest.raises(Blocked):
+        guarded(lambda p: answer, output=number)("prompt")
+
+    def ask(prompt: str) -> Any:
+        return completion(content=f'{{"a": "{prompt}"}}', parsed={"a": prompt})
+
+    quoted = FakeGuard(name="name", word='J"e', action=Action.REDACT)
+    answer = guarded(ask, input=quoted, restore=True)('J"e')
+    assert masked(answer["choices"][0]["message"]["content"]) == '{"a": "<NAME>"}'
+    answer = guarded(ask, input=NAME, restore=True)("Joe")
+    assert answer["choices"][0]["message"]["parsed"] == {"a": "Joe"}
+
+
 def test_a_spoken_answer_cannot_be_redacted_and_is_blocked():
     answer = completion(content=None, audio={"transcript": "I am Joe", "data": ""})
     with pytest.raises(Blocked):
@@ -721,6 +738,19 @@ async def test_the_loop_is_not_blocked_by_a_wrapped_coroutine():
     assert ticks > 5
 
 
+def test_a_wrapped_coroutine_is_checked_where_no_loop_runs_too():
+    ask = guarded(wrapped_coroutine(str.upper, []), input=BAD, output=BAD)
+    with pytest.raises(Blocked):
+        ask("bad")
+    assert asyncio.run(ask("good")) == "GOOD"
+
+
+def test_functions_without_a_signature_are_guarded_too():
+    assert guarded(max, input=BAD)("a", "b") == "b"
+    with pytest.raises(Blocked):
+        guarded(max, input=BAD)("a", "bad")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -761,6 +791,7 @@ def test_bare_guarded_says_what_to_write():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.gettrace() is not None, reason="coverage takes its time too")
 def test_a_guarded_call_costs_microseconds():
     ask = guarded(lambda prompt: prompt, input=FakeGuard(word="needle"))
     plain = ask.__wrapped__
@@ -773,5 +804,5 @@ def test_a_guarded_call_costs_microseconds():
         return (time.perf_counter() - begun) / times
 
     added = min(seconds(ask) - seconds(plain) for _ in range(20))
-    # Measured at about 15 µs; the bound leaves room for a busy machine.
+    # Measured at 12 µs on a quiet machine; the bound leaves room for a busy one.
     assert added < 100e-6

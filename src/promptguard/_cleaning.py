@@ -242,15 +242,34 @@ def _plan(part: str) -> _Plan:
 
 
 def _changes(clusters: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
-    known: dict[str, str] = {}
-    for start, old in clusters:
-        new = known.get(old)
-        if new is None:
-            new = _normal(_capped(old))
+    known: dict[str, tuple[int, int, str]] = {}
+    for start, cluster in clusters:
+        change = known.get(cluster)
+        if change is None:
+            change = _change(cluster)
             if len(known) < MOST_KNOWN:
-                known[old] = new
-        if new != old:
-            yield start, len(old), new
+                known[cluster] = change
+        at, size, new = change
+        if size:
+            yield start + at, size, new
+
+
+def _change(old: str) -> tuple[int, int, str]:
+    """What becomes of a base and its marks: (at, size, new), size 0 for nothing.
+
+    What stays as it is at either end comes from itself alone.
+    """
+    new = _normal(_capped(old))
+    if new == old:
+        return 0, 0, ""
+    short = min(len(old), len(new))
+    head = next((at for at in range(short) if old[at] != new[at]), short)
+    tail, short = 0, short - head
+    while tail < short and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    if head + tail == len(old):
+        return 0, len(old), new
+    return head, len(old) - head - tail, new[head : len(new) - tail]
 
 
 _WIDE = re.compile("[\U00010000-\U0010ffff]")

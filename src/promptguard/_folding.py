@@ -123,7 +123,8 @@ def _adornment() -> re.Pattern[str]:
         rf"(?<={one_of(LETTERED)})(?P<mark>{mark}+)"
         rf"|(?<=[^\W_]){one_of(EMOJI)}{one_of(EMOJI, MARKS, ENCLOSING)}*+(?=[^\W_])"
         rf"|(?P<pair>[{''.join(_PAIRS)}]{mark}*+)"
-        rf"|(?P<sign>(?<=[^\W\d_]){sign}++|(?<!{sign}){sign}++(?=[^\W\d_])))"
+        rf"|(?P<sign>(?<=[^\W\d_]){sign}++|(?<!{sign}){sign}++(?=[^\W\d_])"
+        rf"|{sign}{{3,}}+))"
     )
 
 
@@ -146,7 +147,7 @@ def _part(text: str) -> tuple[str, Offsets | None]:
     return rewrite.finish()
 
 
-_STARS = re.compile(r"(?<![0-9])[*`]+|[*`]+(?![0-9])")
+_STARS = re.compile(r"(?<![0-9*`])[*`]++|(?<![*`])[*`]++(?![0-9])")
 
 
 def _unstar(text: str) -> tuple[str, Offsets | None]:
@@ -158,14 +159,16 @@ def _unstar(text: str) -> tuple[str, Offsets | None]:
 
 
 _ASCII_RUN = re.compile(
-    "(?<![0-9A-Za-z])[0-9A-Za-z](?:[^0-9A-Za-z]{1,8}+[0-9A-Za-z](?![0-9A-Za-z])){2,}+"
+    "(?<![0-9A-Za-z])(?<![0-9A-Za-z]')[0-9A-Za-z]"
+    "(?:[^0-9A-Za-z]{1,8}+[0-9A-Za-z](?![0-9A-Za-z])){2,}+"
 )
 
 
 @cache
 def _run() -> re.Pattern[str]:
     letter = one_of("30-39 41-5A 61-7A", FOREIGN)
-    return re.compile(rf"(?<![^\W_]){letter}(?:[\W_]{{1,8}}+{letter}(?![^\W_])){{2,}}+")
+    more = rf"[\W_]{{1,8}}+{letter}(?![^\W_])"
+    return re.compile(rf"(?<![^\W_])(?<![^\W_]'){letter}(?:{more}){{2,}}+")
 
 
 # What separates letters is at most this many times rarer than the most usual separator.
@@ -200,7 +203,9 @@ def _join(text: str, run: re.Pattern[str]) -> tuple[str, Offsets | None]:
             # A sign or two may be letters, as in f!r$7.
             and (gap.strip("@$!") or counts[gap] > 2)
         }
-        if not _spells(text, start, end, drop):
+        # An apostrophe between letters makes them a word already, as in I'm.
+        least = 4 if "'" in counts and usual != (True, 0) else 3
+        if most < 2 or not _spells(text, start, end, drop, least):
             continue
         # An apostrophe is inside a word with a separator to either side.
         inside = 0 if usual[0] else 2 * usual[1]
@@ -218,8 +223,8 @@ def _kind(gap: str) -> tuple[bool, int]:
     return bool(gap.strip()), len(_BLANK.findall(gap))
 
 
-def _spells(text: str, start: int, end: int, drop: set[str]) -> bool:
-    """True when joining gives a word of three, and letters rather than numbers."""
+def _spells(text: str, start: int, end: int, drop: set[str], least: int) -> bool:
+    """True when joining gives a long enough word, and not only numbers."""
     longest = size = count = 1
     letters = int(text[start].isalpha())
     for gap in _GAP.finditer(text, start, end):
@@ -227,7 +232,7 @@ def _spells(text: str, start: int, end: int, drop: set[str]) -> bool:
         longest = max(longest, size)
         letters += text[gap.end()].isalpha()
         count += 1
-    return longest >= 3 and letters * 4 > count
+    return longest >= least and letters * 4 > count
 
 
 def _lower(text: str) -> str:
@@ -250,7 +255,7 @@ _BETWEEN = r"(?:[^\w@$!]|_|!(?![a-z0-9@$!])){1,3}+"
 _LEET_RUN = re.compile(rf"{_LEET_WORD}(?:{_BETWEEN}{_LEET_WORD})*+")
 _DIGITS = str.maketrans("023456789", "ozeasgtbg")
 _LEET_SIGNS = str.maketrans("@$!", "asi")
-_INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])")
+_INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])|(?<=[a-z]{3})\$+(?![a-z0-9@$!])")
 _MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
 
 
@@ -271,7 +276,7 @@ def _unleet(text: str) -> str:
         for match in _LEET.finditer(text, *run.span()):
             word = match[0]
             if _mixes(match):
-                every = len(_LEETISH.findall(word.strip("@$!"))) > 1
+                every = mixed > 1 or len(_LEETISH.findall(word.strip("@$!"))) > 1
             elif mixed and (mixed >= MANY_MIXED or first < match.start() < last):
                 every = True
             else:

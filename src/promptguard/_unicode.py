@@ -114,8 +114,8 @@ ENCLOSING = "488-489 20DD-20E0 20E2-20E4 A670-A672"
 # Letters from which marks are taken: Latin, Greek, Cyrillic, Armenian, what is read as
 # Latin, and ASCII.
 LETTERED = """
-20-7E A1-2FF 370-52F 531-587 13A0-13F5 1D00-1DBF 1E00-1FFF 2C60-2CFF A640-A66E
-A680-A69D A4D0-A4FD A720-A7FF AB30-AB6F 1F100-1F1FF
+20-7E A1-2FF 370-52F 531-587 13A0-13F5 1D00-1DBF 1E00-1FFF 2C60-2CFF A4D0-A4FD
+A640-A66E A680-A69D A720-A7FF AB30-AB6F 1F100-1F1FF
 """
 
 # Pictures: symbols, dingbats, emoji and their modifiers. Not arrows or operators.

@@ -15,7 +15,7 @@ from .engine import Engine, OnError
 from .errors import Blocked, ConfigError
 from .guard import Guard
 from .hooks import emit
-from .messages import Part, message_parts, rewritten
+from .messages import Part, Undeliverable, message_parts, rewritten
 from .placeholders import Placeholders
 from .restoring import Restorer
 from .shapes import Path, at, copied, get, is_sequence, only
@@ -237,7 +237,14 @@ def _key(index: int, choice: Any, path: Path) -> Key:
 def _with(chunk: Any, texts: Mapping[Path, str]) -> Any:
     """The chunk with these texts; itself where nothing changes."""
     new = {path: text for path, text in texts.items() if at(chunk, path) != text}
-    return rewritten(chunk, new) if new else chunk
+    try:
+        return rewritten(chunk, new) if new else chunk
+    except Undeliverable:
+        pass
+    raise ConfigError(
+        "a chunk holds its text a second time, parsed, where it cannot be held back; "
+        "guard the stream of plain chunks"
+    )
 
 
 def _none(value: Any, *names: str) -> dict[str, None]:
