@@ -16,6 +16,10 @@ from .errors import (
     PromptGuardError,
 )
 from .guard import AnyOf, Guard, Then
+from .guarded import guarded
+from .guards.classifier import PromptInjection
+from .guards.invisible import InvisibleText
+from .guards.text import Keywords, MaxLength, Regex
 from .hooks import capture, on_verdict
 from .placeholders import Placeholders
 from .queries import Ask, Classify
@@ -33,15 +37,21 @@ __all__ = [
     "Finding",
     "Guard",
     "GuardError",
+    "InvisibleText",
+    "Keywords",
+    "MaxLength",
     "MissingExtra",
     "ModelError",
     "Placeholders",
     "PromptGuardError",
+    "PromptInjection",
+    "Regex",
     "Step",
     "Text",
     "Then",
     "Verdict",
     "capture",
+    "guarded",
     "on_verdict",
 ]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import threading
 from collections.abc import Iterable
 
@@ -31,7 +31,7 @@ class Placeholders:
     """
 
     def __init__(self) -> None:
-        self._nonce = secrets.token_hex(8)
+        self._nonce = os.urandom(8).hex()
         self._tokens: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}
