@@ -106,8 +106,9 @@ def test_public_names_are_sorted_and_there():
 def test_the_package_holds_no_other_public_name():
     names = {
         name
-        for name, value in vars(promptguard).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        for name in dir(promptguard)
+        if not name.startswith("_")
+        and not isinstance(getattr(promptguard, name), types.ModuleType)
     }
     assert names == set(promptguard.__all__)
 

@@ -6,6 +6,8 @@ import promptguard as pg
 def ask(prompt: str) -> str: ...
 """
 
+import typing as _typing
+
 from .engine import Engine, Step
 from .errors import (
     Blocked,
@@ -17,14 +19,16 @@ from .errors import (
 )
 from .guard import AnyOf, Guard, Then
 from .guarded import guarded
-from .guards.classifier import PromptInjection
-from .guards.invisible import InvisibleText
-from .guards.text import Keywords, MaxLength, Regex
 from .hooks import capture, on_verdict
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
 from .verdict import Action, Finding, Verdict
+
+if _typing.TYPE_CHECKING:
+    from .guards.classifier import PromptInjection
+    from .guards.invisible import InvisibleText
+    from .guards.text import Keywords, MaxLength, Regex
 
 __all__ = [
     "Action",
@@ -56,9 +60,30 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":
+# The guards are loaded by name, so that a program pays for those it uses.
+_GUARDS = {
+    "InvisibleText": "invisible",
+    "Keywords": "text",
+    "MaxLength": "text",
+    "PromptInjection": "classifier",
+    "Regex": "text",
+}
+
+
+def __getattr__(name: str) -> _typing.Any:
+    if name in _GUARDS:
+        from importlib import import_module
+
+        value = getattr(import_module(f".guards.{_GUARDS[name]}", __name__), name)
+    elif name == "__version__":
         from importlib.metadata import version
 
-        return version("promptguard-llm")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = version("promptguard-llm")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
