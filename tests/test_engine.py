@@ -193,6 +193,8 @@ class Broken(Guard):
             "score above one": Finding("x", 1.5, 0, 1),
             "outside": Finding("x", 1.0, 0, 10**6),
             "backwards": Finding("x", 1.0, 2, 1),
+            "fractional": Finding("x", 1.0, 0.0, 0.5),  # type: ignore[arg-type]
+            "text for a score": Finding("x", "1", 0, 1),  # type: ignore[arg-type]
             "none": None,
             "string": canary,
             "empty tuple": (),
@@ -210,6 +212,8 @@ FAULTS = [
     "score above one",
     "outside",
     "backwards",
+    "fractional",
+    "text for a score",
     "none",
     "string",
     "empty tuple",
@@ -247,6 +251,17 @@ def test_a_block_is_not_lost_when_another_guard_breaks() -> None:
         for query in engine.pending:
             engine.answer(query, "unsafe")
         assert engine.verdicts[0].blocked and engine.verdicts[0].degraded
+
+
+def test_the_same_finding_twice_is_one() -> None:
+    @dataclass(frozen=True)
+    class Stutters(Guard):
+        def inspect(self, text: Text) -> Inspection:
+            yield Finding("x", 1.0, 0, 1)
+            yield Finding("x", 1.0, 0, 1)
+
+    engine = started(Stutters(action=Action.FLAG), "text")
+    assert len(engine.verdicts[0].findings) == 1
 
 
 def test_a_failed_query_breaks_the_guards_that_asked() -> None:

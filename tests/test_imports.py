@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import types
 
 import pytest
 
@@ -100,6 +101,16 @@ def test_public_names_are_sorted_and_there():
     assert len(set(promptguard.__all__)) == len(promptguard.__all__)
     for name in promptguard.__all__:
         assert getattr(promptguard, name) is not None
+
+
+def test_the_package_holds_no_other_public_name():
+    names = {
+        name
+        for name in dir(promptguard)
+        if not name.startswith("_")
+        and not isinstance(getattr(promptguard, name), types.ModuleType)
+    }
+    assert names == set(promptguard.__all__)
 
 
 def test_every_public_object_says_what_it_is():

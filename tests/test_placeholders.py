@@ -75,7 +75,7 @@ def test_values_are_not_restored_where_they_could_be_carried_out(carrier: str) -
     values = Placeholders()
     token = values.token("email", "a@b.c")
     text = carrier.format(token)
-    assert values.restore(f"{text} and {token}") == f"{text} and a@b.c"
+    assert values.restore(f"{text}\nand {token}") == f"{text}\nand a@b.c"
     assert values.restore(text, everywhere=True) == carrier.format("a@b.c")
 
 

@@ -6,6 +6,8 @@ import promptguard as pg
 def ask(prompt: str) -> str: ...
 """
 
+import typing as _typing
+
 from .engine import Engine, Step
 from .errors import (
     Blocked,
@@ -16,12 +18,17 @@ from .errors import (
     PromptGuardError,
 )
 from .guard import AnyOf, Guard, Then
-from .guards.classifier import PromptInjection
+from .guarded import guarded
 from .hooks import capture, on_verdict
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
 from .verdict import Action, Finding, Verdict
+
+if _typing.TYPE_CHECKING:
+    from .guards.classifier import PromptInjection
+    from .guards.invisible import InvisibleText
+    from .guards.text import Keywords, MaxLength, Regex
 
 __all__ = [
     "Action",
@@ -34,23 +41,49 @@ __all__ = [
     "Finding",
     "Guard",
     "GuardError",
+    "InvisibleText",
+    "Keywords",
+    "MaxLength",
     "MissingExtra",
     "ModelError",
     "Placeholders",
     "PromptGuardError",
     "PromptInjection",
+    "Regex",
     "Step",
     "Text",
     "Then",
     "Verdict",
     "capture",
+    "guarded",
     "on_verdict",
 ]
 
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":
+# The guards are loaded by name, so that a program pays for those it uses.
+_GUARDS = {
+    "InvisibleText": "invisible",
+    "Keywords": "text",
+    "MaxLength": "text",
+    "PromptInjection": "classifier",
+    "Regex": "text",
+}
+
+
+def __getattr__(name: str) -> _typing.Any:
+    if name in _GUARDS:
+        from importlib import import_module
+
+        value = getattr(import_module(f".guards.{_GUARDS[name]}", __name__), name)
+    elif name == "__version__":
         from importlib.metadata import version
 
-        return version("promptguard-llm")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = version("promptguard-llm")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -145,7 +145,8 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--fpr",
         type=float,
         metavar="RATE",
-        help="share of benign texts that may be stopped (default: 0.01)",
+        help="share of benign texts that may be stopped: 0.001, 0.005, 0.01, 0.02 or "
+        "0.05 (default: 0.01)",
     )
     strictness.add_argument(
         "--threshold",

@@ -289,7 +289,8 @@ class Engine:
                 self._on_error == "block" and not case.blocked
             ):
                 raise error from None
-        findings = tuple(sorted(case.findings, key=_position))
+        # Two readings of a text can show one thing twice.
+        findings = tuple(sorted(dict.fromkeys(case.findings), key=_position))
         action = max((f.action or Action.ALLOW for f in findings), default=Action.ALLOW)
         text = case.text.original
         if action is Action.REDACT:

@@ -92,7 +92,7 @@ def veiled(text: str, own: Placeholders | None) -> str:
     """
     if not own:
         return text
-    return text.replace(own._nonce, "z" * len(own._nonce))
+    return text.replace(own.nonce, "z" * len(own.nonce))
 
 
 def moved(finding: Finding, starts: list[int], base: int = 0) -> Finding:

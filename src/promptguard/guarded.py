@@ -6,13 +6,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .call import GuardedCall
 from .engine import OnError
 from .errors import ConfigError, unknown
 from .guard import Guard
-from .streams import arun, run
+
+if TYPE_CHECKING:
+    from .call import GuardedCall
 
 __all__ = ["guarded"]
 
@@ -101,6 +102,9 @@ def guarded(
             "input= and output="
         )
     _options(input, output, prompt, on_block, on_error, restore)
+    # Half of what the package would load; a program that only checks texts needs none.
+    from .call import GuardedCall
+
     names = _names(fn, prompt)
     call = GuardedCall(fn, input, output, prompt, on_block, on_error, restore, names)
     wrapper = _wrapper(call)
@@ -112,6 +116,8 @@ def guarded(
 
 def _wrapper(call: GuardedCall) -> Callable[..., Any]:
     """The function that takes the place of the guarded one, of the same kind."""
+    from .streams import arun, run
+
     fn = call.fn
 
     def plain(*args: Any, **kwargs: Any) -> Any:

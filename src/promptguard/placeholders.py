@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import threading
 from collections.abc import Iterable
 
@@ -12,13 +12,6 @@ from .verdict import Action, Finding
 __all__ = ["Placeholders", "redact"]
 
 _TOKEN = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+:[0-9a-f]{16}>")
-# Where a restored value could be carried out or executed: code fences and spans,
-# link targets, bare URLs.
-_NEVER_RESTORED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\]\([^)]*\)|\]:\s*\S+|[a-zA-Z][a-zA-Z0-9+.-]*://\S*"
-    r"|\bwww\.\S*|\b(?:href|src)\s*=\s*(?:\"[^\"]*\"|'[^']*'|\S+)",
-    re.DOTALL,
-)
 
 
 class Placeholders:
@@ -28,10 +21,13 @@ class Placeholders:
     bits, so that a look-alike that somebody typed is not restored. The same value
     under the same label always has the same token. Safe to share between threads;
     never share one between users.
+
+    Attributes:
+        nonce: 16 hexadecimal digits that all tokens of this object end with.
     """
 
     def __init__(self) -> None:
-        self._nonce = secrets.token_hex(8)
+        self.nonce = os.urandom(8).hex()
         self._tokens: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -56,7 +52,7 @@ class Placeholders:
             token = self._tokens.get((kind, value))
             if token is None:
                 number = self._counts[kind] = self._counts.get(kind, 0) + 1
-                token = f"<{kind}_{number}:{self._nonce}>"
+                token = f"<{kind}_{number}:{self.nonce}>"
                 self._tokens[kind, value] = token
                 self._values[token] = value
             return token
@@ -69,23 +65,13 @@ class Placeholders:
             everywhere: Also restore inside URLs, links and code. Off by default,
                 because an injected document could carry values out that way.
         """
-        if self._nonce not in text:
+        if self.nonce not in text:
             return text
-        forbidden = [] if everywhere else _spans(_NEVER_RESTORED, text)
-        pieces, last = [], 0
-        for match in _TOKEN.finditer(text):
-            value = self._values.get(match.group())
-            while forbidden and forbidden[0][1] <= match.start():
-                forbidden.pop(0)
-            if value is None or (forbidden and forbidden[0][0] < match.end()):
-                continue
-            pieces += [text[last : match.start()], value]
-            last = match.end()
-        return "".join([*pieces, text[last:]])
+        if everywhere:
+            return _TOKEN.sub(lambda token: self._values.get(token[0], token[0]), text)
+        from .restoring import Restorer
 
-
-def _spans(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
-    return [match.span() for match in pattern.finditer(text)]
+        return Restorer(self).feed(text, end=True)
 
 
 def merge(findings: Iterable[Finding]) -> list[Finding]:

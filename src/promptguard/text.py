@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ._cleaning import Cleaned, clean, may_erase
-from ._folding import fold
 from ._offsets import Offsets
-from ._settling import cuts
 from .errors import ConfigError, unknown
 
 __all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
@@ -191,6 +189,8 @@ class Text:
         Args:
             limit: A position in the original.
         """
+        from ._settling import cuts
+
         for position in cuts(self.original, limit):
             if not self._owes(position):
                 return position
@@ -215,6 +215,8 @@ class Text:
         return Reading(name, text, len(self.original), stages)
 
     def _fold(self, name: str, reading: Reading) -> Reading:
+        from ._folding import fold
+
         text, stages = fold(reading.text)
         return self._reading(name, text, reading._stages + stages)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,13 +106,15 @@ def plausible(finding: Finding, length: int) -> Finding:
         GuardError: It cannot. Such a finding comes from a broken guard: redacting a
             span outside the text or comparing with NaN would let things through.
     """
+    if type(finding.start) is not int or type(finding.end) is not int:
+        raise GuardError(finding.guard, "a span is not of whole numbers")
     if not 0 <= finding.start <= finding.end <= length:
         raise GuardError(
             finding.guard,
             f"span {finding.start}..{finding.end} lies outside the text of "
             f"{length} characters",
         )
-    if not (math.isfinite(finding.score) and 0 <= finding.score <= 1):
+    if not 0 <= finding.score <= 1:  # NaN is not, either
         raise GuardError(finding.guard, f"score {finding.score} is not within 0..1")
     if not isinstance(finding.action, Action):
         raise GuardError(finding.guard, "action is not an Action")

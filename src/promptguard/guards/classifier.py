@@ -70,18 +70,23 @@ class PromptInjection(Guard):
             raise ConfigError("band must be two probabilities, the lower one first")
 
     def inspect(self, text: Text) -> Inspection:
-        """Ask the model about the clean reading."""
-        reading = text.clean
-        scores = yield from classify(self.model, reading.text, text.role, self.revision)
-        threshold = self.threshold
-        if threshold is None:
-            threshold = scores.threshold("injection", text.role, self.fpr)
+        """Ask the model about every reading, nearly always the clean one alone."""
+        unsure = []
         found = False
-        for score, start, end in _flagged(scores, threshold):
-            found = True
-            yield Finding("injection", score, *reading.span(start, end))
-        if self.band is not None and not found:
-            for score, start, end in _flagged(scores, self.band[0]):
+        for reading in text.readings:
+            scores = yield from classify(
+                self.model, reading.text, text.role, self.revision
+            )
+            threshold = self.threshold
+            if threshold is None:
+                threshold = scores.threshold("injection", text.role, self.fpr)
+            for score, start, end in _flagged(scores, threshold):
+                found = True
+                yield Finding("injection", score, *reading.span(start, end))
+            if self.band is not None:
+                unsure += [(reading, *run) for run in _flagged(scores, self.band[0])]
+        if not found:
+            for reading, score, start, end in unsure:
                 span = reading.span(start, end)
                 yield Finding("injection", score, *span, action=Action.ALLOW)
 
