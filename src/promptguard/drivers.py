@@ -250,7 +250,8 @@ class _Memo:
 
     def key(self, query: Classify) -> bytes:
         digest = blake2b(key=self._secret, digest_size=16)
-        for part in (query.model or "", query.role, query.text):
+        given = query.model or "", query.calibration or "", query.role, query.text
+        for part in given:
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "big"))
             digest.update(data)

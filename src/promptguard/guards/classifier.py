@@ -31,18 +31,21 @@ class PromptInjection(Guard):
         threshold: Calibrated probability from which a text is flagged; decides
             instead of ``fpr``.
         model: Folder of another bundle; None is the model that is shipped.
+        calibration: File with operating points of your own, as ``promptguard
+            calibrate`` writes it; ``fpr`` then picks one of its rates.
         band: Scores (low, high) between which ``then()`` asks its second guard: what
             reaches ``high`` stands, and from ``low`` on even a text that is not
             flagged is passed on, as a finding with ``Action.ALLOW``.
 
     Raises:
-        ConfigError: An argument is of the wrong type or out of range, or both
-            ``fpr`` and ``threshold`` are given.
+        ConfigError: An argument is of the wrong type or out of range, or
+            ``threshold`` is given together with ``fpr`` or ``calibration``.
     """
 
     fpr: float = FPR
     threshold: float | None = None
     model: str | None = None
+    calibration: str | None = None
     band: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -54,15 +57,21 @@ class PromptInjection(Guard):
                 raise ConfigError("threshold must be a probability from 0 to 1")
             if self.fpr != FPR:
                 raise ConfigError("pass fpr or threshold, not both")
+            if self.calibration is not None:
+                raise ConfigError("pass calibration or threshold, not both")
         if self.model is not None and not isinstance(self.model, str):
             raise ConfigError("model must be the path of a bundle's folder, a string")
+        if self.calibration is not None and not isinstance(self.calibration, str):
+            raise ConfigError("calibration must be the path of a file, a string")
         if self.band is not None and not _is_band(self.band):
             raise ConfigError("band must be two probabilities, the lower one first")
 
     def inspect(self, text: Text) -> Inspection:
         """Ask the model about the clean reading."""
         reading = text.clean
-        scores = yield from classify(self.model, reading.text, text.role)
+        scores = yield from classify(
+            self.model, reading.text, text.role, calibration=self.calibration
+        )
         threshold = self.threshold
         if threshold is None:
             threshold = scores.threshold("injection", text.role, self.fpr)
