@@ -29,7 +29,9 @@ NETWORK = {
     *("aiohttp", "asyncio", "ftplib", "http", "httpx", "httpx2", "requests"),
     *("smtplib", "socket", "ssl", "urllib"),
 }
-LATE_ROOMS = {"server", "telemetry", "traffic", "monitor", "batch"}
+LATE_ROOMS = {"server", "telemetry", "traffic", "monitor", "batch", "measure"}
+# Beside the public names: the types they are made of.
+OPEN_TO_LATE_ROOMS = {"engine", "guard", "queries", "text"}
 OPEN_TO_TRAINING = {"", "text", "decode", "runtime"}
 
 
@@ -160,7 +162,7 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
         return i.on_use and i.importer == "runtime.hub"
     # Client SDKs above all: messages and completions are known by their shape.
     if i.importer.partition(".")[0] in LATE_ROOMS | {"policy"}:
-        return i.top in sys.stdlib_module_names or i.on_use
+        return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use
     return i.top in (
         sys.stdlib_module_names | MODEL_LIBRARIES | {"promptguard", "pydantic"}
     )
@@ -176,6 +178,17 @@ def late_rooms_are_imported_by_nobody(i: Import) -> bool:
     if i.room not in LATE_ROOMS or i.importer.partition(".")[0] == i.room:
         return True
     return i.importer == "cli" and i.on_use
+
+
+def late_rooms_stand_on_the_public_names(i: Import) -> bool:
+    import promptguard
+
+    room = i.importer.partition(".")[0]
+    if room not in LATE_ROOMS or i.inside is None or i.room == room:
+        return True
+    if i.inside == "":
+        return i.name in promptguard.__all__
+    return i.inside in OPEN_TO_LATE_ROOMS
 
 
 def commands_import_what_they_need_inside(i: Import) -> bool:
@@ -199,6 +212,7 @@ def the_package_does_not_know_the_training(i: Import) -> bool:
         nothing_else_comes_from_outside,
         wrappers_know_guard_and_no_particular_guard,
         late_rooms_are_imported_by_nobody,
+        late_rooms_stand_on_the_public_names,
         commands_import_what_they_need_inside,
         the_package_does_not_know_the_training,
     ],

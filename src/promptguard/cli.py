@@ -105,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .measure.commands import add_commands
+
     parser = _Top(
         prog="promptguard",
         description=_TOP,
@@ -116,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     _add_check(commands)
+    add_commands(commands)
     return parser
 
 
@@ -157,6 +160,11 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
     check.add_argument(
         "--model", metavar="FOLDER", help="a model folder (default: the shipped one)"
     )
+    check.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="operating points of your own, as calibrate writes them",
+    )
 
 
 def _check(chosen: argparse.Namespace) -> int:
@@ -181,7 +189,7 @@ def _guard(chosen: argparse.Namespace) -> Guard:
 
     given = {
         name: getattr(chosen, name)
-        for name in ("fpr", "threshold", "model")
+        for name in ("fpr", "threshold", "model", "calibration")
         if getattr(chosen, name) is not None
     }
     return PromptInjection(**given) | InvisibleText()

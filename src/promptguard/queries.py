@@ -27,12 +27,14 @@ class Classify:
         role: Whose text it is; ``tool``, ``function`` and ``retrieved`` are read
             as content, every other role as somebody's own words.
         revision: Commit, tag or branch of a model on the Hub; None means a folder.
+        calibration: File of operating points that count instead of the bundle's own.
     """
 
     model: str | None
     text: str = field(repr=False)
     role: str
     revision: str | None = None
+    calibration: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,13 @@ class Scores:
         windows: Overlapping stretches that together cover the whole text.
         coverage: Share of the text's characters that the model knows, 0 to 1.
         operating_points: The thresholds that were measured for the model.
+        digest: The digest of the bundle that gave the scores.
     """
 
     windows: tuple[Window, ...]
     coverage: float
     operating_points: tuple[OperatingPoint, ...] = ()
+    digest: str = ""
 
     def threshold(self, label: str, role: str, fpr: float) -> float:
         """The threshold that flags this share of benign texts of this length.
@@ -114,16 +118,22 @@ class Scores:
             if point.label == label and point.role == side and point.fpr == fpr
         )
         if not points:
-            raise self._no_point(label, fpr)
+            raise self._no_point(label, side, fpr)
         count = len(self.windows)
         fitting = (threshold for windows, threshold in points if windows >= count)
         return next(fitting, points[-1][1])
 
-    def _no_point(self, label: str, fpr: float) -> ConfigError:
+    def _no_point(self, label: str, side: str, fpr: float) -> ConfigError:
         labels = {point.label for point in self.operating_points}
         if label not in labels:
             return unknown("label", label, labels)
-        rates = sorted({p.fpr for p in self.operating_points if p.label == label})
+        points = [p for p in self.operating_points if p.label == label]
+        rates = sorted({p.fpr for p in points if p.role == side})
+        if not rates:
+            return ConfigError(
+                f"no operating point was measured for texts of role {side!r}; "
+                "measure some of them too, or pass threshold="
+            )
         known = ", ".join(f"{rate:g}" for rate in rates)
         return ConfigError(
             f"no operating point was measured at a false-positive rate of {fpr:g}; "
@@ -132,10 +142,14 @@ class Scores:
 
 
 def classify(
-    model: str | None, text: str, role: str, revision: str | None = None
+    model: str | None,
+    text: str,
+    role: str,
+    revision: str | None = None,
+    calibration: str | None = None,
 ) -> Generator[Classify, Scores, Scores]:
     """Ask for the scores of a text: ``scores = yield from classify(...)``."""
-    return (yield Classify(model, text, role, revision))
+    return (yield Classify(model, text, role, revision, calibration))
 
 
 def ask(

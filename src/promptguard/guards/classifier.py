@@ -38,19 +38,22 @@ class PromptInjection(Guard):
             None is the model that is shipped.
         revision: Commit, tag or branch to load from the Hub. Only a commit's full id
             means the same files for ever.
+        calibration: File with operating points of your own, as ``promptguard
+            calibrate`` writes it; ``fpr`` then picks one of its rates.
         band: Scores (low, high) between which ``then()`` asks its second guard: what
             reaches ``high`` stands, and from ``low`` on even a text that is not
             flagged is passed on, as a finding with ``Action.ALLOW``.
 
     Raises:
-        ConfigError: An argument is of the wrong type or out of range, or both
-            ``fpr`` and ``threshold`` are given.
+        ConfigError: An argument is of the wrong type or out of range, or
+            ``threshold`` is given together with ``fpr`` or ``calibration``.
     """
 
     fpr: float = FPR
     threshold: float | None = None
     model: str | None = None
     revision: str | None = None
+    calibration: str | None = None
     band: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -62,10 +65,14 @@ class PromptInjection(Guard):
                 raise ConfigError("threshold must be a probability from 0 to 1")
             if self.fpr != FPR:
                 raise ConfigError("pass fpr or threshold, not both")
+            if self.calibration is not None:
+                raise ConfigError("pass calibration or threshold, not both")
         if self.model is not None and not isinstance(self.model, str):
             raise ConfigError("model must be the path of a bundle's folder, a string")
         if self.revision is not None:
             _check_revision(self.model, self.revision)
+        if self.calibration is not None and not isinstance(self.calibration, str):
+            raise ConfigError("calibration must be the path of a file, a string")
         if self.band is not None and not _is_band(self.band):
             raise ConfigError("band must be two probabilities, the lower one first")
 
@@ -75,7 +82,7 @@ class PromptInjection(Guard):
         found = False
         for reading in text.readings:
             scores = yield from classify(
-                self.model, reading.text, text.role, self.revision
+                self.model, reading.text, text.role, self.revision, self.calibration
             )
             threshold = self.threshold
             if threshold is None:

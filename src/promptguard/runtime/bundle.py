@@ -56,7 +56,7 @@ class Bundle:
             ModelError: A file is missing, altered, or not for this library.
         """
         folder = _SHIPPED if path is None else Path(path)
-        table = _Table(_json(folder), folder / "bundle.json")
+        table = Table.read(folder / "bundle.json", _REMEDY)
         if (form := table.get("format", int)) != FORMAT:
             raise table.wrong(f"has format {form}; this library reads {FORMAT}")
         stated = table.get("digest", str)
@@ -83,7 +83,7 @@ class Bundle:
             heads=_heads(table),
             window=window,
             overlap=overlap,
-            operating_points=_points(table),
+            operating_points=read_points(table),
             digest=stated,
             model=content["model.onnx"],
             tokenizer=content["tokenizer.json"],
@@ -98,11 +98,27 @@ def digest_of(values: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """An object of bundle.json, with errors that name the file."""
+class Table:
+    """An object of a JSON file, with errors that name the file and what to do."""
 
     values: dict[str, Any]
     file: Path
+    remedy: str
+
+    @classmethod
+    def read(cls, file: Path, remedy: str) -> Table:
+        """The object that a file holds.
+
+        Raises:
+            ModelError: The file cannot be read, or does not hold an object.
+        """
+        try:
+            values = json.loads(_read(file, remedy))
+        except (ValueError, RecursionError):
+            raise ModelError(f"{file} is not JSON; {remedy}") from None
+        if not isinstance(values, dict):
+            raise ModelError(f"{file} does not hold a table; {remedy}")
+        return cls(values, file, remedy)
 
     def get(self, key: str, kind: type[T]) -> T:
         value = self.values.get(key)
@@ -114,13 +130,13 @@ class _Table:
             raise self.wrong(f"has a {key!r} that is not a number")
         return value
 
-    def below(self, value: Any) -> _Table:
+    def below(self, value: Any) -> Table:
         if not isinstance(value, dict):
             raise self.wrong("has a value where a table belongs")
-        return _Table(value, self.file)
+        return Table(value, self.file, self.remedy)
 
     def wrong(self, what: str) -> ModelError:
-        return ModelError(f"{self.file} {what}; {_REMEDY}")
+        return ModelError(f"{self.file} {what}; {self.remedy}")
 
 
 _REMEDY = (
@@ -128,27 +144,14 @@ _REMEDY = (
 )
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path, remedy: str = _REMEDY) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"{file} cannot be read: {error.strerror}; {_REMEDY}"
-        ) from None
+        raise ModelError(f"{file} cannot be read: {error.strerror}; {remedy}") from None
 
 
-def _json(folder: Path) -> dict[str, Any]:
-    file = folder / "bundle.json"
-    try:
-        values = json.loads(_read(file))
-    except (ValueError, RecursionError):
-        raise ModelError(f"{file} is not JSON; {_REMEDY}") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{file} does not hold a table; {_REMEDY}")
-    return values
-
-
-def _files(folder: Path, table: _Table) -> dict[str, bytes]:
+def _files(folder: Path, table: Table) -> dict[str, bytes]:
     """Content of every file the bundle names, each equal to its hash."""
     stated = table.below(table.get("files", dict))
     for name in NEEDED:
@@ -168,7 +171,7 @@ def _files(folder: Path, table: _Table) -> dict[str, bytes]:
     return content
 
 
-def _heads(table: _Table) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _heads(table: Table) -> tuple[tuple[str, tuple[str, ...]], ...]:
     heads = []
     for name, labels in table.get("heads", dict).items():
         if not isinstance(labels, list) or not labels:
@@ -181,7 +184,8 @@ def _heads(table: _Table) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(heads)
 
 
-def _points(table: _Table) -> tuple[OperatingPoint, ...]:
+def read_points(table: Table) -> tuple[OperatingPoint, ...]:
+    """The operating points that a table lists."""
     points = []
     for value in table.get("operating_points", list):
         row = table.below(value)

@@ -11,9 +11,10 @@ import numpy as np
 import onnxruntime as ort
 
 from ..errors import ConfigError, ModelError
-from ..queries import TOOL_ROLES, Classify, Scores, Window
+from ..queries import TOOL_ROLES, Classify, OperatingPoint, Scores, Window
 from . import hub
 from .bundle import Bundle
+from .calibration import load_calibration
 from .encode import Encoder, Piece
 
 __all__ = ["answer", "set_threads", "warmup"]
@@ -25,8 +26,9 @@ def answer(query: Classify) -> Scores:
     """The scores of a text, window by window. Safe from any number of threads.
 
     Raises:
-        ModelError: A model file is missing or altered, the model cannot be run, or
-            the text is longer than a model reads.
+        ModelError: A model file is missing or altered, the model cannot be run, the
+            text is longer than a model reads, or a calibration cannot be read.
+        ConfigError: The calibration was measured with another model.
     """
     model = _models.get((query.model, query.revision))
     if model is None:
@@ -62,6 +64,8 @@ class _Model:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self._encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
         self._points = bundle.operating_points
+        self._digest = bundle.digest
+        self._measured: dict[str, tuple[OperatingPoint, ...]] = {}
         self._outputs = [name for name, _ in bundle.heads]
         self._labels = [labels for _, labels in bundle.heads]
         self._session = _session(bundle, threads)
@@ -70,13 +74,23 @@ class _Model:
         self._kinds = (np.zeros(shape, np.int64), np.ones(shape, np.int64))
 
     def answer(self, query: Classify) -> Scores:
+        points = self._operating_points(query.calibration)
         encoded = self._encoder.encode(query.text)
         kinds = self._kinds[query.role in TOOL_ROLES]
         windows = tuple(
             Window(piece.start, piece.end, tuple(self._scores(piece, kinds)))
             for piece in encoded.pieces
         )
-        return Scores(windows, encoded.coverage, self._points)
+        return Scores(windows, encoded.coverage, points, self._digest)
+
+    def _operating_points(self, calibration: str | None) -> tuple[OperatingPoint, ...]:
+        if calibration is None:
+            return self._points
+        points = self._measured.get(calibration)
+        if points is None:
+            points = load_calibration(calibration, self._digest)
+            self._measured[calibration] = points
+        return points
 
     def _scores(
         self, piece: Piece, kinds: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
