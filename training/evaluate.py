@@ -167,7 +167,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines = [
         "# Quality of PromptInjection",
         "",
-        f"{report['what'].capitalize()}, at `fpr={report['fpr']}`. 95 % intervals.",
+        f"{report['what']}, at `fpr={report['fpr']}`. 95 % intervals.",
         "",
         f"- command: `{report['command']}`",
         f"- machine: {report['machine']}",
