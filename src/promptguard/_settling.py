@@ -48,10 +48,11 @@ def _starts(text: str, position: int) -> bool:
     word = match["word"]
     if word is None:
         return True
-    if match["more"] is not None and _digits().search(match["more"]):
+    more = match["more"].rstrip(".,;:!?")
+    if _digits().search(more):
         # What is next to it may be read by it.
         return False
-    if word[1].isupper() and not (word.isupper() and match["more"] is None):
+    if word[1].isupper() and (more or not word.isupper()):
         # The first letter may be a word, as in IReallyMeanThat.
         return False
     return certain(word)
@@ -84,11 +85,13 @@ def _letter(*but: str) -> str:
 
 @cache
 def _start() -> re.Pattern[str]:
-    # Backspaces and the like could take any word away again.
-    rest = rf"[^\s{TERMINAL.pattern[1:-1]}]"
+    # Backspaces and the like could take any word away again. Other blanks than these
+    # may be taken out themselves.
+    rest = f"[^{_BLANKS}{TERMINAL.pattern[1:-1]}]"
+    end = f"(?=[{_BLANKS}])"
     return re.compile(
-        rf"(?:{one_of(SOLID)}|{_letter(LETTERED, FOREIGN)}{rest}*+(?=\s)"
-        rf"|(?P<word>{_letter()}{{2,}}+)[.,;:!?]*+(?P<more>{rest}++)?(?=\s))"
+        rf"(?:{one_of(SOLID)}|{_letter(LETTERED, FOREIGN)}{rest}*+{end}"
+        rf"|(?P<word>{_letter()}{{2,}}+)(?P<more>{rest}*+){end})"
     )
 
 
