@@ -289,10 +289,13 @@ class Engine:
                 self._on_error == "block" and not case.blocked
             ):
                 raise error from None
-        # Two readings of a text can show one thing twice.
-        findings = tuple(sorted(dict.fromkeys(case.findings), key=_position))
-        action = max((f.action or Action.ALLOW for f in findings), default=Action.ALLOW)
+        findings: tuple[Finding, ...] = ()
+        action = Action.ALLOW
         text = case.text.original
+        if case.findings:
+            # Two readings of a text can show one thing twice.
+            findings = tuple(sorted(dict.fromkeys(case.findings), key=_position))
+            action = max(finding.action or Action.ALLOW for finding in findings)
         if action is Action.REDACT:
             values = self._placeholders
             text = redact(text, findings, Placeholders() if values is None else values)
@@ -302,7 +305,7 @@ class Engine:
             action=action,
             text=text,
             coverage=0.0 if case.errors else case.coverage,
-            timings=tuple((run.guard.name, run.seconds) for run in case.runs),
+            timings=tuple([(run.guard.name, run.seconds) for run in case.runs]),
             degraded=bool(case.errors),
         )
 

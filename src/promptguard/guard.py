@@ -91,7 +91,10 @@ class Guard:
             GuardError: A guard broke.
             ModelError: A model file is missing or altered.
         """
-        return self.check_batch((text,), role, history)[0]
+        from .drivers import drive
+        from .hooks import emit
+
+        return emit(drive(Engine(self, (Text(text, role, tuple(history)),))))[0]
 
     def check_batch(
         self, texts: Iterable[str], role: str = "user", history: History = ()
