@@ -72,6 +72,9 @@ def timings(rounds: int) -> list[Row]:
     return rows
 
 
+TOOLS = ("pip", "setuptools", "pkg_resources", "_distutils_hack")
+
+
 def sizes() -> list[Row]:
     """What `pip install` of the core brings into an empty environment."""
     with tempfile.TemporaryDirectory() as home:
@@ -82,16 +85,24 @@ def sizes() -> list[Row]:
         )
         (site,) = Path(home).glob("lib/python*/site-packages")
         weights: dict[str, int] = {}
+        bytecode = 0
         for path in site.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 top = path.relative_to(site).parts[0].removesuffix(".py")
                 top = top.partition("-")[0].removesuffix(".libs")
                 # Blocks on disk, as du counts them.
-                weights[top] = weights.get(top, 0) + path.stat().st_blocks * 512
-    for unwanted in ("pip", "setuptools", "pkg_resources", "_distutils_hack"):
-        weights.pop(unwanted, None)
+                size = path.stat().st_blocks * 512
+                weights[top] = weights.get(top, 0) + size
+                if path.suffix == ".pyc" and top not in TOOLS:
+                    bytecode += size
+    for tool in TOOLS:
+        weights.pop(tool, None)
     largest = sorted(weights.items(), key=lambda item: -item[1])
-    rows: list[Row] = [{"what": "all of it", "MiB": _mib(sum(weights.values()))}]
+    total = sum(weights.values())
+    rows: list[Row] = [
+        {"what": "what the wheels hold", "MiB": _mib(total - bytecode)},
+        {"what": "with the bytecode that pip adds", "MiB": _mib(total)},
+    ]
     rows += [{"what": name, "MiB": _mib(size)} for name, size in largest[:8]]
     return rows
 
