@@ -325,7 +325,7 @@ def test_objects_that_hold_text_do_not_show_it():
 def test_errors_of_unknown_shapes_do_not_show_what_they_saw():
     ask = guarded(lambda **k: k["answer"], input=FakeGuard(), output=FakeGuard())
     for call in (
-        {"prompt": {"x": CANARY}},
+        {"prompt": [CANARY, CANARY.encode()]},
         {"messages": [{"content": CANARY}]},
         {"messages": [{"role": CANARY, "content": ""}]},
         {"messages": [{"role": "user", "content": [{"type": CANARY}]}]},

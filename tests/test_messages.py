@@ -26,6 +26,11 @@ class Model(BaseModel):
 
 
 @dataclasses.dataclass(frozen=True)
+class Page:
+    page_content: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Message:
     role: str
     content: Any
@@ -43,6 +48,10 @@ def system(content: Any) -> dict[str, Any]:
     return {"role": "system", "content": content}
 
 
+NESTED: list[object] = []
+NESTED.append(NESTED)
+
+
 def texts(*args: Any, names=(), only=None, **kwargs: Any) -> list[tuple[str, str]]:
     found = read(args, kwargs, names, only)
     return [(part.role, part.text) for part in found.parts]
@@ -57,8 +66,17 @@ def texts(*args: Any, names=(), only=None, **kwargs: Any) -> list[tuple[str, str
         ({"documents": ["a", "b"]}, [("user", "a"), ("user", "b")]),
         ({"documents": ("a", 1, "b")}, [("user", "a"), ("user", "b")]),
         ({"text": "a", "model": "m", "system": "s", "n": 3}, [("user", "a")]),
-        ({"request": {"prompt": "a", "other": "b"}}, [("user", "a")]),
-        ({"request": {"messages": [user("a")]}, "id": "i"}, [("user", "a")]),
+        ({"request": {"prompt": "a", "o": "b"}}, [("user", "a"), ("user", "b")]),
+        ({"request": {"messages": [user("a")], "model": "m"}}, [("user", "a")]),
+        ({"messages": [user("a")], "context": "b"}, [("user", "a"), ("user", "b")]),
+        ({"messages": [user("a")], "tools": [{"x": "b"}]}, [("user", "a")]),
+        ({"messages": [user("a")], "user": "b", "seed": 1}, [("user", "a")]),
+        ({"user": "a", "stop": "b"}, [("user", "a"), ("user", "b")]),
+        ({"prompt": "a", "hits": [{"text": "b"}]}, [("user", "a"), ("user", "b")]),
+        ({"prompt": "a", "hits": [[("b", 0.5)]]}, [("user", "a"), ("user", "b")]),
+        ({"prompt": "a", "page": Page("b")}, [("user", "a"), ("user", "b")]),
+        ({"prompt": "a", "tags": {"b"}}, [("user", "a"), ("user", "b")]),
+        ({"data": {"x": {"y": "a"}}}, [("user", "a")]),
         ({"messages": [user("a")], "model": "m"}, [("user", "a")]),
         ({"messages": [user("a")], "prompt": "b"}, [("user", "a"), ("user", "b")]),
         ({"turns": deque([user("a")])}, [("user", "a")]),
@@ -148,7 +166,7 @@ def test_parts_that_are_not_text_lower_the_coverage():
         ({}, "found no text"),
         ({"n": 3}, "found no text"),
         ({"data": CANARY.encode()}, "found no text"),
-        ({"data": {"x": CANARY}}, "found no text"),
+        ({"data": NESTED}, "nested deeper"),
         ({"model": "m"}, "found no text"),
         ({"prompt": None}, "found no text"),
         ({"messages": []}, "found no text"),
@@ -156,7 +174,7 @@ def test_parts_that_are_not_text_lower_the_coverage():
         ({"messages": [system(CANARY)]}, "trusted"),
         ({"prompt": CANARY.encode()}, "bytes"),
         ({"prompt": 3}, "int"),
-        ({"input": {"x": CANARY}}, "dict"),
+        ({"input": object()}, "object"),
         ({"messages": CANARY}, "str, not a list"),
         ({"messages": (m for m in [user(CANARY)])}, "generator"),
         ({"messages": [{"content": CANARY}]}, "without a role"),

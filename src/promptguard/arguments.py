@@ -6,13 +6,14 @@ What is read, precisely:
    returns for the call; nothing else.
 2. Otherwise every argument that is chat messages: a sequence with a mapping or object
    that has a ``role``, a single such message, or any parameter named ``messages``.
-   Beside messages, only the parameters in ``TEXT_NAMES`` are read.
-3. Without messages every string, and every string in a list or tuple, except the
-   parameters in ``TRUSTED_NAMES``.
+3. And every string, also inside lists, tuples, sets, dicts and documents (objects
+   whose ``page_content``, ``text`` or ``content`` is a string), but for the parameters
+   in ``TRUSTED_NAMES``, and beside messages for those in ``SETTING_NAMES``.
 
-A dict is opened one level deep, for ``messages`` and the names in ``TEXT_NAMES``.
-Defaults that the call does not override are the developer's own words. A call without
-any text, and anything unknown under one of these names, is a ConfigError.
+A dict that is an argument is read as arguments by name. Defaults that the call does
+not override are the developer's own words. Other objects, bytes, files and iterators
+are not looked at. A call without any text, and anything unknown under ``messages`` or
+a name in ``TEXT_NAMES``, is a ConfigError.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ __all__ = ["read", "read_value"]
 
 TEXT_NAMES = frozenset({"input", "prompt", "query", "question"})
 TRUSTED_NAMES = frozenset({"model", "system", "system_prompt"})
+# What beside messages says how to answer, not what: the parameters of chat clients.
+SETTING_NAMES = TRUSTED_NAMES | {
+    *("api_key", "audio", "base_url", "extra_body", "extra_headers", "extra_query"),
+    *("function_call", "functions", "headers", "include", "instructions", "logit_bias"),
+    *("metadata", "modalities", "parallel_tool_calls", "prompt_cache_key", "reasoning"),
+    *("reasoning_effort", "response_format", "safety_identifier", "service_tier"),
+    *("stop", "stop_sequences", "stream_options", "timeout", "tool_choice", "tools"),
+    *("truncation", "user", "verbosity"),
+}
+_DOCUMENT = ("page_content", "text", "content")
+_DEEPEST = 32
 
 
 _Argument = tuple[Path, str, Any]
@@ -65,29 +77,16 @@ def read(
             if name == prompt:
                 found.value(path, name, value)
         return found.result(f"the parameter {prompt!r}, which is where prompt= looks")
-    nested = [
-        inner
-        for outer in arguments
-        if type(outer[2]) is not str
-        for inner in _opened(outer)
-    ]
-    chats = {
-        path
-        for path, name, value in (*arguments, *nested)
-        if name == "messages" or (type(value) is not str and is_chat(value))
-    }
-    for path, name, value in arguments:
-        if path in chats:
+    opened = [inner for outer in arguments for inner in _opened(outer)]
+    chats = [_is_messages(name, value) for _, name, value in opened]
+    skipped = SETTING_NAMES if any(chats) else TRUSTED_NAMES
+    for (path, name, value), chat in zip(opened, chats, strict=True):
+        if chat:
             found.chat(path, name, value)
         elif name in TEXT_NAMES:
             found.value(path, name, value)
-        elif not chats and name not in TRUSTED_NAMES:
+        elif name not in skipped:
             found.strings(path, value)
-    for path, name, value in nested:
-        if path in chats:
-            found.chat(path, name, value)
-        else:
-            found.value(path, name, value)
     return found.result("the call")
 
 
@@ -118,16 +117,35 @@ class _Collected:
                 name, "value", value, "a str, a list of str or chat messages"
             )
 
-    def strings(self, path: Path, value: Any) -> None:
-        """An argument that may be text."""
+    def strings(self, path: Path, value: Any, depth: int = 0) -> None:
+        """An argument that may be text, or hold some."""
         if isinstance(value, str):
             self.parts.append(Part(path, value, "user"))
+        elif value is None or isinstance(value, _WITHOUT_TEXT):
+            return
+        elif depth == _DEEPEST:
+            raise ConfigError(
+                f"an argument is nested deeper than {_DEEPEST} levels; say where its "
+                "text is with prompt="
+            )
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                self.strings((*path, key), item, depth + 1)
         elif is_sequence(value):
+            for index, item in enumerate(value):
+                if type(item) is not float and type(item) is not int:
+                    self.strings((*path, index), item, depth + 1)
+        elif isinstance(value, set | frozenset):
+            # A set has no places to write to, so a redaction in it blocks.
             self.parts += [
-                Part((*path, index), item, "user")
-                for index, item in enumerate(value)
+                Part(path, item, "user", form="fixed")
+                for item in value
                 if isinstance(item, str)
             ]
+        elif not isinstance(value, type):
+            for name in _DOCUMENT:
+                if isinstance(text := getattr(value, name, None), str):
+                    self.parts.append(Part((*path, name), text, "user"))
 
     def chat(self, path: Path, name: str, value: Any) -> None:
         """Chat messages: those that are new and not trusted."""
@@ -146,11 +164,18 @@ class _Collected:
         )
 
 
+_WITHOUT_TEXT = (bool, int, float, complex, bytes, bytearray, memoryview, range)
+
+
+def _is_messages(name: str, value: Any) -> bool:
+    return name == "messages" or (type(value) is not str and is_chat(value))
+
+
 def _opened(argument: _Argument) -> Iterator[_Argument]:
-    """The arguments inside a dict of arguments."""
-    path, _, value = argument
-    if not isinstance(value, Mapping) or has_role(value):
-        return
-    for key in ("messages", *sorted(TEXT_NAMES)):
-        if key in value:
-            yield (*path, key), key, value[key]
+    """The argument, or those inside a dict of arguments."""
+    path, name, value = argument
+    if type(value) is str or not isinstance(value, Mapping) or has_role(value):
+        yield argument
+    elif name not in SETTING_NAMES:
+        for key, inner in value.items():
+            yield (*path, key), str(key), inner
