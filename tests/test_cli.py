@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,10 @@ def test_a_closed_standard_input_is_an_error():
     )
     assert done.returncode == 2
     assert b"standard input is closed" in done.stderr
+
+
+def test_a_closed_standard_output_is_an_error_and_no_verdict():
+    command = f"exec {shlex.quote(sys.executable)} -m promptguard check hi >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("promptguard: standard output is closed")

@@ -195,6 +195,7 @@ class Broken(Guard):
             "backwards": Finding("x", 1.0, 2, 1),
             "fractional": Finding("x", 1.0, 0.0, 0.5),  # type: ignore[arg-type]
             "text for a score": Finding("x", "1", 0, 1),  # type: ignore[arg-type]
+            "the text for a label": Finding(canary * 20, 1.0, 0, 1),
             "none": None,
             "string": canary,
             "empty tuple": (),
@@ -214,6 +215,7 @@ FAULTS = [
     "backwards",
     "fractional",
     "text for a score",
+    "the text for a label",
     "none",
     "string",
     "empty tuple",

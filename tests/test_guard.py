@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from promptguard import Action, AnyOf, ConfigError, Finding, Guard, GuardError, Text
+from promptguard import (
+    Action,
+    AnyOf,
+    ConfigError,
+    Finding,
+    Guard,
+    GuardError,
+    PromptInjection,
+    Text,
+)
 from promptguard.guard import Inspection
 
 
@@ -113,6 +122,10 @@ def test_then_blocks_when_the_second_breaks() -> None:
         (lambda: LongName("a").check(b"bytes"), "str"),
         (lambda: LongName("a").check("x", role="usr"), "user"),
         (lambda: LongName("a").check_batch("text"), "check()"),
+        (lambda: LongName("a").check_batch(None), "check()"),
+        (lambda: AnyOf(LongName("a")), "at least one"),
+        (lambda: PromptInjection(model=""), "path"),
+        (lambda: pickle.dumps(Text("x")), "not pickled"),
         (lambda: Guard().check("x"), "inspect"),
     ],
 )
@@ -125,3 +138,8 @@ async def test_the_async_twin_gives_the_same_verdict() -> None:
     guard = LongName("b")
     assert await guard.acheck("ab") == guard.check("ab")
     assert await guard.acheck_batch(["a", "b"]) == guard.check_batch(["a", "b"])
+
+
+def test_warming_up_finds_a_rate_that_was_not_measured() -> None:
+    with pytest.raises(ConfigError, match=r"0\.002"):
+        PromptInjection(fpr=0.002).warmup()

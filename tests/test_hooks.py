@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import pickle
 from dataclasses import dataclass
 
 import pytest
 
-from promptguard import Action, Finding, Guard, Text, Verdict, capture, on_verdict
+from promptguard import (
+    Action,
+    ConfigError,
+    Finding,
+    Guard,
+    Text,
+    Verdict,
+    capture,
+    on_verdict,
+)
 from promptguard.guard import Inspection
 
 
@@ -85,3 +95,15 @@ def test_a_pickle_keeps_the_redacted_text() -> None:
     data = pickle.dumps(verdict)
     assert pickle.loads(data).text == verdict.text != "canary"
     assert b"canary" not in data
+
+
+def test_a_hook_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(ConfigError, match="function"):
+        on_verdict(5)  # type: ignore[arg-type]  # the mistake
+
+
+def test_a_verdict_keeps_its_text_in_copies_and_loses_it_in_pickles() -> None:
+    verdict = Finds(action=Action.ALLOW).check("hello")
+    assert copy.deepcopy(verdict).text == copy.copy(verdict).text == "hello"
+    # None, so that nobody sends an empty prompt on by mistake.
+    assert pickle.loads(pickle.dumps(verdict)).text is None

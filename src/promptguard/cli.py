@@ -88,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "and -- before one that begins with a dash"
         )
     run: Callable[[argparse.Namespace], int] = chosen.run
+    if sys.stdout is None:
+        return _fail("standard output is closed; there is nowhere to write to")
     try:
         status = run(chosen)
         sys.stdout.flush()

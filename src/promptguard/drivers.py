@@ -97,10 +97,13 @@ async def adrive(engine: Engine) -> tuple[Verdict, ...]:
 
 
 def warm(engine: Engine) -> None:
-    """Load the models that the engine's guards ask for; LLMs are not called."""
-    for query in engine.start().queries:
-        if isinstance(query, Classify):
-            classify(query)
+    """Load and try the models that the engine's guards ask for; LLMs are not called."""
+    engine.start()
+    while asked := [query for query in engine.pending if isinstance(query, Classify)]:
+        for query in asked:
+            engine.answer(query, classify(query))
+    if engine.done:
+        _ = engine.verdicts  # raises what the guards made of the answers
 
 
 def classify(query: Classify) -> Scores:

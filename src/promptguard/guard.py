@@ -125,6 +125,7 @@ class Guard:
 
         Raises:
             ModelError: A model file is missing or altered.
+            ConfigError: The model has no such label or rate.
         """
         from .drivers import warm
 
@@ -140,7 +141,8 @@ class Guard:
         return AnyOf(self.parts + other.parts)
 
     def _engine(self, texts: Iterable[str], role: str, history: History) -> Engine:
-        if isinstance(texts, str):
+        given: object = texts
+        if isinstance(given, str) or not isinstance(given, Iterable):
             raise ConfigError("texts must be several strings; for one use check()")
         past = tuple(history)
         return Engine(self, [Text(text, role, past) for text in texts])
@@ -155,7 +157,12 @@ class AnyOf(Guard):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.guards or not all(isinstance(g, Guard) for g in self.guards):
+        given: object = self.guards
+        if not (
+            isinstance(given, tuple)
+            and given
+            and all(isinstance(guard, Guard) for guard in given)
+        ):
             raise ConfigError("AnyOf takes a tuple of at least one guard")
 
     @property

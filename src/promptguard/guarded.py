@@ -94,8 +94,10 @@ def guarded(
             on_error=on_error,
             restore=restore,
         )
-    if isinstance(fn, classmethod):
-        raise ConfigError("put @guarded below @classmethod, next to the function")
+    if isinstance(fn, classmethod | staticmethod):
+        raise ConfigError(
+            f"put @guarded below @{type(fn).__name__}, next to the function"
+        )
     if not callable(fn) or isinstance(fn, Guard):
         raise ConfigError(
             f"guarded takes a function, not a {type(fn).__name__}; pass guards as "

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from .errors import ConfigError
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -38,8 +39,13 @@ def on_verdict(hook: Hook) -> Callable[[], None]:
 
     Returns:
         A function that removes the hook again.
+
+    Raises:
+        ConfigError: The hook cannot be called.
     """
     global _hooks
+    if not callable(hook):
+        raise ConfigError(f"a hook is a function, not a {type(hook).__name__}")
     with _lock:
         _hooks = (*_hooks, hook)
 
@@ -75,7 +81,11 @@ def emit(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
             try:
                 hook(verdict)
             except Exception as error:
-                _logger().error("a verdict hook raised %s", type(error).__name__)
+                _logger().error(
+                    "the verdict hook %s raised %s",
+                    getattr(hook, "__qualname__", type(hook).__name__),
+                    type(error).__name__,
+                )
         if verdict.findings or verdict.degraded:
             _log(verdict)
     return verdicts

@@ -7,6 +7,7 @@ finds in a reading is reported, and redacted, in the caller's own characters.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 from ._cleaning import Cleaned, clean, may_erase
 from ._offsets import Offsets
@@ -219,6 +220,9 @@ class Text:
 
         text, stages = fold(reading.text)
         return self._reading(name, text, reading._stages + stages)
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigError("a Text is not pickled, for it holds what somebody wrote")
 
     def __repr__(self) -> str:
         return f"Text({len(self.original)} characters, role={self.role!r})"

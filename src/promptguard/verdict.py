@@ -46,7 +46,8 @@ class Verdict:
     """The outcome of checking one text.
 
     Args:
-        original: The text that was checked; not in the repr, not pickled.
+        original: The text that was checked; not in the repr. A pickle drops it: it
+            comes back as None, and so does ``text`` unless it was redacted.
         findings: What was found, by position.
         action: The worst action of the findings.
         text: The text to go on with: redacted where a finding says so.
@@ -84,12 +85,19 @@ class Verdict:
             raise Blocked(self)
         return self
 
+    def __copy__(self) -> Verdict:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Verdict:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickle outlives the call: it keeps the redacted text and drops the
         # original. A blocked or flagged text is not redacted, so it is dropped too.
-        text = self.text if self.action is Action.REDACT else ""
+        # None, not "": whoever sends it on by mistake is to notice.
+        text = self.text if self.action is Action.REDACT else None
         return type(self), (
-            "",
+            None,
             self.findings,
             self.action,
             text,
@@ -106,6 +114,10 @@ def plausible(finding: Finding, length: int) -> Finding:
         GuardError: It cannot. Such a finding comes from a broken guard: redacting a
             span outside the text or comparing with NaN would let things through.
     """
+    label: object = finding.label
+    if not isinstance(label, str) or len(label) > 100 or len(label.splitlines()) > 1:
+        # Labels are logged; this one might be the text.
+        raise GuardError(finding.guard, "a label is not a short name")
     if type(finding.start) is not int or type(finding.end) is not int:
         raise GuardError(finding.guard, "a span is not of whole numbers")
     if not 0 <= finding.start <= finding.end <= length:
