@@ -124,7 +124,7 @@ def test_then_blocks_when_the_second_breaks() -> None:
         (lambda: LongName("a").check_batch("text"), "check()"),
         (lambda: LongName("a").check_batch(None), "check()"),
         (lambda: AnyOf(LongName("a")), "at least one"),
-        (lambda: PromptInjection(model=""), "path"),
+        (lambda: PromptInjection(model=""), "empty"),
         (lambda: pickle.dumps(Text("x")), "not pickled"),
         (lambda: Guard().check("x"), "inspect"),
     ],

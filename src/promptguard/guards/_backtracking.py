@@ -103,7 +103,7 @@ class _Analysis:
                 if any(
                     not any(self.leaves(between, part) for between in rest)
                     for part, rest in self.variable(body, [])
-                ) or self.doubles(body):
+                ) or (self.doubles(body) or self.twins(body)):
                     return True
             if any(self.explodes(list(part)) for part in _parts(value)):
                 return True
@@ -142,10 +142,50 @@ class _Analysis:
         alone = frozenset[str]().union(*single)
         if sum(map(len, single)) > len(alone):
             return True
-        return any(
+        if any(
             len(way) > 1 and self.least(way) and self.chars(way) <= alone
             for way in ways
+        ):
+            return True
+        # Two alternatives that begin alike and differ in length: ab? and a?b.
+        begins = [self.first(way) for way in ways]
+        varies = [any(True for _ in self.variable(way, [])) for way in ways]
+        return any(
+            begins[one] & begins[two] and (varies[one] or varies[two])
+            for one in range(len(ways))
+            for two in range(one)
         )
+
+    def twins(self, nodes: Sequence[Node]) -> bool:
+        """True when an alternative stands twice, as in a|a; the parser splits those."""
+        for name, value in nodes:
+            if str(name) == "BRANCH":
+                ways = [str(list(way)) for way in value[1]]
+                if len(set(ways)) < len(ways):
+                    return True
+            if any(self.twins(list(part)) for part in _parts(value)):
+                return True
+        return False
+
+    def first(self, nodes: Sequence[Node]) -> Chars:
+        """The characters that a match of a sequence can begin with."""
+        found: Chars = frozenset()
+        for node in nodes:
+            found |= self.chars([node]) if self.one(node) else self._opening(node)
+            if self.least([node]):
+                break
+        return found
+
+    def _opening(self, node: Node) -> Chars:
+        name, value = node
+        kind = str(name)
+        if kind == "SUBPATTERN":
+            return self.first(list(value[-1]))
+        if kind == "BRANCH":
+            return frozenset[str]().union(*(self.first(list(w)) for w in value[1]))
+        if kind in (*_REPEATS, "POSSESSIVE_REPEAT"):
+            return self.first(list(value[2]))
+        return self.chars([node])
 
     def leaves(self, node: Node, chars: Chars) -> bool:
         """True when every match of a node has a character outside a set."""

@@ -67,10 +67,10 @@ class PromptInjection(Guard):
                 raise ConfigError("pass fpr or threshold, not both")
             if self.calibration is not None:
                 raise ConfigError("pass calibration or threshold, not both")
-        if self.model is not None and (
-            not isinstance(self.model, str) or not self.model
-        ):
+        if self.model is not None and not isinstance(self.model, str):
             raise ConfigError("model must be the path of a bundle's folder, a string")
+        if self.model == "":
+            raise ConfigError("model is empty; None is the model that is shipped")
         if self.revision is not None:
             _check_revision(self.model, self.revision)
         if self.calibration is not None and not isinstance(self.calibration, str):
