@@ -66,7 +66,7 @@ def guarded(
         fn: The function.
         input: What to look for in the texts of the call: its new chat messages, and
             every string, also inside lists, dicts and documents, but for settings such
-            as ``model`` and ``system`` (``help("promptguard.arguments")`` has the rule).
+            as ``model`` and ``system``; ``help("promptguard.arguments")`` has the rule.
             BLOCK: the function is not called. REDACT: it gets placeholders.
         output: What to look for in the answer, and in every text of a stream.
         prompt: Where the text of a call is: a parameter's name, or a function that

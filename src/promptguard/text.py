@@ -7,11 +7,15 @@ finds in a reading is reported, and redacted, in the caller's own characters.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NoReturn
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, NoReturn
 
-from ._cleaning import Cleaned, clean, may_erase
-from ._offsets import Offsets
 from .errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    from ._cleaning import Cleaned
+    from ._offsets import Offsets
 
 __all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
 
@@ -27,6 +31,21 @@ ROLES = (
     "function",
     "retrieved",
 )
+
+
+@cache
+def _cleaning() -> ModuleType:
+    # Many patterns are compiled here: on first use, not when the package is imported.
+    from . import _cleaning
+
+    return _cleaning
+
+
+@cache
+def _folding() -> ModuleType:
+    from . import _folding
+
+    return _folding
 
 
 class Reading:
@@ -149,7 +168,7 @@ class Text:
         characters: beyond that, characters that NFKC would expand stay as they are.
         """
         if self._clean is None:
-            self._cleaned = cleaned = clean(self.original)
+            self._cleaned = cleaned = _cleaning().clean(self.original)
             self._clean = self._reading("clean", cleaned.text, cleaned.stages)
         return self._clean
 
@@ -204,10 +223,12 @@ class Text:
 
     def _erased(self) -> tuple[Cleaned, Reading, Reading] | None:
         """The clean text and the readings in which nothing is taken out, if it was."""
-        if self.clean.text is self.original or not may_erase(self.original):
+        if self.clean.text is self.original:
+            return None
+        if not _cleaning().may_erase(self.original):
             return None
         if self._unerased is None:
-            cleaned = clean(self.original, erasing=False)
+            cleaned = _cleaning().clean(self.original, erasing=False)
             reading = self._reading("unerased", cleaned.text, cleaned.stages)
             self._unerased = cleaned, reading, self._fold("unerased folded", reading)
         return self._unerased
@@ -216,9 +237,7 @@ class Text:
         return Reading(name, text, len(self.original), stages)
 
     def _fold(self, name: str, reading: Reading) -> Reading:
-        from ._folding import fold
-
-        text, stages = fold(reading.text)
+        text, stages = _folding().fold(reading.text)
         return self._reading(name, text, reading._stages + stages)
 
     def __reduce__(self) -> NoReturn:
