@@ -8,9 +8,7 @@ import functools
 import inspect
 import re
 import secrets
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -788,21 +786,3 @@ def test_bare_guarded_says_what_to_write():
         @guarded
         def ask(prompt: str) -> str:
             return prompt
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.gettrace() is not None, reason="coverage takes its time too")
-def test_a_guarded_call_costs_microseconds():
-    ask = guarded(lambda prompt: prompt, input=FakeGuard(word="needle"))
-    plain = ask.__wrapped__
-    text = "What is the capital of France?"
-
-    def seconds(function: Callable[[str], str], times: int = 2000) -> float:
-        begun = time.perf_counter()
-        for _ in range(times):
-            function(text)
-        return (time.perf_counter() - begun) / times
-
-    added = min(seconds(ask) - seconds(plain) for _ in range(20))
-    # Measured at 12 µs on a quiet machine; the bound leaves room for a busy one.
-    assert added < 100e-6

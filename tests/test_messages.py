@@ -209,7 +209,8 @@ def test_very_long_conversations_are_read_in_linear_time():
     messages = [user("a"), assistant("b")] * 25_000 + [user("c")] * 50_000
     begun = time.perf_counter()
     assert len(texts(messages=messages)) == 50_000
-    assert time.perf_counter() - begun < 5
+    # Seconds, however busy the machine; comparing each with each would take hours.
+    assert time.perf_counter() - begun < 60
 
 
 def test_deeply_nested_content_is_refused_without_recursion():

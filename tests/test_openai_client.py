@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -227,7 +226,6 @@ async def test_a_blocked_stream_closes_the_connection(both):
     text = "A fine text. " + "bad " * 300
     llm = both(Reply(content=text, size=4, delay=0.005))
     given: list[str] = []
-    begun = time.perf_counter()
     create = guarded(llm.client.chat.completions.create, output=BAD)
     messages = [{"role": "user", "content": "prompt"}]
     stream = create(model="m", messages=messages, stream=True)
@@ -241,7 +239,6 @@ async def test_a_blocked_stream_closes_the_connection(both):
                 given.append(chunk.choices[0].delta.content)
     assert "A fine text. ".startswith("".join(given))
     assert raised.value.verdict.findings[0].start == 13
-    assert time.perf_counter() - begun < 1.2
     assert stream.response.is_closed
     assert not llm.server.requests[0].completed
 
