@@ -6,14 +6,14 @@ What is read, precisely:
    returns for the call; nothing else.
 2. Otherwise every argument that is chat messages: a sequence with a mapping or object
    that has a ``role``, a single such message, or any parameter named ``messages``.
-3. And every string, also inside lists, tuples, sets, dicts and documents (objects
-   whose ``page_content``, ``text`` or ``content`` is a string), but for the parameters
-   in ``TRUSTED_NAMES``, and beside messages for those in ``SETTING_NAMES``.
+3. And every string, also inside lists, tuples, sets, values of dicts and documents
+   (objects whose ``page_content``, ``text`` or ``content`` is a string), but for the
+   parameters in ``TRUSTED_NAMES``, and beside messages those in ``SETTING_NAMES``.
 
 A dict that is an argument is read as arguments by name. Defaults that the call does
-not override are the developer's own words. Other objects, bytes, files and iterators
-are not looked at. A call without any text, and anything unknown under ``messages`` or
-a name in ``TEXT_NAMES``, is a ConfigError.
+not override are the developer's own words. Keys of dicts, other objects, bytes, files
+and iterators are not looked at. A call without any text, and anything unknown under
+``messages`` or a name in ``TEXT_NAMES``, is a ConfigError.
 """
 
 from __future__ import annotations
