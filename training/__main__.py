@@ -48,6 +48,9 @@ def _work(module: str) -> Callable[[Config, Mapping[str, Path], Path], None]:
     return work
 
 
+PHRASES = Path(__file__).parent / "phrases.toml"
+
+
 def _data_files(config: Config) -> list[Path]:
     from . import data
 
@@ -69,16 +72,28 @@ def _destinations(config: Config) -> object:
 STAGES = (
     Stage(
         "data",
-        "published sources into training rows and held-out texts",
+        "published sources into texts to train on and texts held out",
         _work("data"),
         settings=lambda config: config.data,
-        files=lambda config: [*_data_files(config), *_encoder_files(config)[2:]],
+        files=lambda config: _data_files(config),
+    ),
+    Stage(
+        "augment",
+        "texts into rows of one window, with attacks planted in them",
+        _work("augment"),
+        needs=("data",),
+        settings=lambda config: [config.augment, config.data],
+        files=lambda config: [
+            config.sources_file,
+            PHRASES,
+            *_encoder_files(config)[2:],
+        ],
     ),
     Stage(
         "train",
         "fine-tune the encoder with a head per label set",
         _work("train"),
-        needs=("data",),
+        needs=("data", "augment"),
         settings=lambda config: config.train,
         files=_encoder_files,
         resumes=True,
@@ -87,7 +102,7 @@ STAGES = (
         "temperature",
         "make the scores probabilities, on rows held out of training",
         _work("temperature"),
-        needs=("data", "train"),
+        needs=("augment", "train"),
     ),
     Stage(
         "export",
@@ -122,7 +137,7 @@ STAGES = (
         "bundle",
         "the folder that the library ships",
         _work("bundle"),
-        needs=("data", "calibrate", "evaluate"),
+        needs=("augment", "calibrate", "evaluate"),
         settings=lambda config: config.release,
         files=lambda config: [config.sources_file],
     ),
@@ -130,7 +145,7 @@ STAGES = (
         "publish",
         "a version in MLflow's registry, and a commit on the Hub if one is named",
         _work("publish"),
-        needs=("data", "evaluate", "bundle"),
+        needs=("augment", "evaluate", "bundle"),
         settings=_destinations,
     ),
 )

@@ -69,7 +69,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     for name in NEEDED:
         shutil.copy(needed["calibrate"] / name, out / name)
     bundle = Bundle.load(str(needed["calibrate"]))
-    summary = json.loads((needed["data"] / "summary.json").read_bytes())
+    summary = json.loads((needed["augment"] / "summary.json").read_bytes())
     report = json.loads((needed["evaluate"] / "report.json").read_bytes())
     text = card(config, bundle, load_sources(config.sources_file), summary, report)
     write_atomically(out / "MODEL_CARD.md", text.encode())
@@ -77,7 +77,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     statement["made_from"] = {
         "configuration": config.name,
         "seed": config.seed,
-        "data": digest(needed["data"] / "train.jsonl.gz"),
+        "data": digest(needed["augment"] / "train.jsonl.gz"),
         "sources": digest(config.sources_file),
     }
     write_statement(out, statement)

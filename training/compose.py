@@ -29,6 +29,9 @@ class Phrases:
         self._goals: list[str] = table["goals"]
         self._overrides: list[str] = table["overrides"]
         self._bare: list[str] = table["bare"]
+        self._tasks: list[str] = table["tasks"]
+        self._questions: list[str] = table["questions"]
+        self._notices: list[str] = table["notices"]
         self._slots: dict[str, list[str]] = table["slots"]
 
     def override(self, rng: random.Random, goal: str | None = None) -> str:
@@ -37,9 +40,23 @@ class Phrases:
     def bare(self, rng: random.Random) -> str:
         return self._fill(rng, rng.choice(self._bare), None)
 
+    def question(self, rng: random.Random) -> str:
+        """A harmless request in the words of an attack."""
+        template = rng.choice(self._questions)
+        return template.replace("{task}", rng.choice(self._tasks))
+
+    def notice(self, rng: random.Random) -> str:
+        """A harmless sentence that tells its reader what to do, or nearly."""
+        return _SLOT.sub(
+            lambda found: self._slot(rng, found), rng.choice(self._notices)
+        )
+
+    def _slot(self, rng: random.Random, found: re.Match[str]) -> str:
+        return rng.choice(self._slots[found[1]])
+
     def _fill(self, rng: random.Random, template: str, goal: str | None) -> str:
         def slot(found: re.Match[str]) -> str:
-            return rng.choice(self._slots[found[1]])
+            return self._slot(rng, found)
 
         goal = goal or _SLOT.sub(slot, rng.choice(self._goals))
         goal = goal.strip().rstrip(".")
@@ -79,7 +96,8 @@ class Composer:
         if left < 8:
             return None
         piece = crop(self.encoder, source.text, rng, rng.randint(min(16, left), left))
-        text = _plant(rng, piece, attack, kind)
+        # Now and then the attack is all that the tool returned.
+        text = attack if rng.random() < 0.05 else _plant(rng, piece, attack, kind)
         if len(self.encoder.tokens(text)[0]) > self.room:
             return None
         name = f"planted:{source.source}"
@@ -97,6 +115,23 @@ class Composer:
         text = rng.choice(["\n\n", "\n", " ", "\n---\n"]).join(parts)
         labels = {"injection": 0}
         return Row(text, "user", labels, "pasted", "benign_chat", source.lang)
+
+    def noticed(self, rng: random.Random) -> Row:
+        """A benign piece with a harmless notice in it, or the notice alone."""
+        notice = self.phrases.notice(rng)
+        kind = rng.choices(list(self.pieces), [_SHARE[k] for k in self.pieces])[0]
+        source = rng.choice(self.pieces[kind])
+        left = max(8, self.room - len(self.encoder.tokens(notice)[0]) - 12)
+        piece = crop(self.encoder, source.text, rng, rng.randint(min(16, left), left))
+        text = notice if rng.random() < 0.1 else _plant(rng, piece, notice, kind)
+        labels = {"injection": 0}
+        return Row(text, "tool", labels, "noticed", "benign_document", source.lang)
+
+    def question(self, rng: random.Random) -> Row:
+        """A user's harmless request in the words of an attack."""
+        labels = {"injection": 0}
+        text = self.phrases.question(rng)
+        return Row(text, "user", labels, "questions", "benign_chat", "en")
 
     def _attack(self, rng: random.Random) -> tuple[str, str, str | None]:
         draw = rng.random()

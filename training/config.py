@@ -10,22 +10,30 @@ from typing import Any, TypeVar
 
 from .errors import PipelineError
 
-__all__ = ["Calibrate", "Config", "Data", "Evaluate", "Publish", "Train", "load"]
+__all__ = [
+    "Augment",
+    "Calibrate",
+    "Config",
+    "Data",
+    "Evaluate",
+    "Publish",
+    "Train",
+    "load",
+]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What the rows are made from.
+    """Which texts are trained on, and in what windows they are read.
 
     Args:
         sources: Table of sources, relative to the configuration file.
         window: Tokens in a window, frame tokens included; the bundle carries it.
         overlap: Tokens that neighbouring windows share.
         held_out: Share of every training source that is kept out of training.
-        planted: Rows made by planting an attack in a benign text.
-        pasted: Bare instructions beside a document in the user's own words (benign).
+        unseen_languages: Languages (ISO 639-1) whose rows are never trained on.
         hard_first: Where a source is capped, benign rows that use the words of
             attacks are kept first.
     """
@@ -34,9 +42,30 @@ class Data:
     window: int = 256
     overlap: int = 64
     held_out: float = 0.07
+    unseen_languages: tuple[str, ...] = ()
+    hard_first: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What is made of the texts.
+
+    Args:
+        planted: Rows made by planting an attack in a benign text.
+        pasted: Benign rows of a user's request beside the document it is about.
+        noticed: Benign rows of a document with a harmless notice in it.
+        questions: Benign requests in the words of attacks.
+        snippets: Benign sentences of documents that use the words of attacks.
+        disguised: Rows of either kind, attack and benign, that are written again in a
+            disguise the library does not take off.
+    """
+
     planted: int = 6000
     pasted: int = 600
-    hard_first: bool = True
+    noticed: int = 1000
+    questions: int = 2000
+    snippets: int = 2000
+    disguised: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +153,7 @@ class Config:
     build: str = "build/training"
     release: str = "src/promptguard/models"
     data: Data = field(default_factory=Data)
+    augment: Augment = field(default_factory=Augment)
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)
     evaluate: Evaluate = field(default_factory=Evaluate)

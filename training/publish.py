@@ -151,10 +151,13 @@ def publication(
         BUNDLE_TAG: loaded.digest,
         REPORT_TAG: digest(report),
         "promptguard.model": digest(bundle / "model.onnx"),
-        "promptguard.data": _data(made_from, needed["data"]),
+        "promptguard.data": _data(made_from, needed["augment"]),
         "promptguard.commit": _commit(),
     }
-    summaries = [needed["data"] / "summary.json", needed["data"] / "manifest.json"]
+    summaries = [
+        needed["augment"] / "summary.json",
+        needed["augment"] / "manifest.json",
+    ]
     reports = [p for p in sorted(needed["evaluate"].iterdir()) if p.suffix in _REPORTS]
     return Publication(
         name=config.name,

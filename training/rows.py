@@ -18,6 +18,7 @@ __all__ = [
     "Row",
     "Source",
     "Sources",
+    "hard",
     "load_sources",
     "read_rows",
     "read_source",
@@ -35,6 +36,14 @@ _TOOL_CATEGORIES = frozenset(
         "indirect_injection",
         "indirect_injection_bare",
     }
+)
+
+
+# Words that attacks in the training sources use far more often than benign texts do.
+_HARD = (
+    *("ignore", "instruction", "forget", "override", "bypass", "disregard", "reveal"),
+    *("secret", "hidden", "pretend", "password", "restrict", "guideline", "refuse"),
+    *("system prompt", "your rules", "previous", "repeat", "filter", "fictional"),
 )
 
 
@@ -69,6 +78,8 @@ class Source:
     benign: int = 1_000_000
     role: str | None = None
     pieces: str | None = None
+    repeat: int = 1
+    files: str = ""
 
     def role_of(self, category: str) -> str:
         """The role a row of this category has by itself."""
@@ -112,17 +123,24 @@ def _source(name: str, value: dict[str, Any]) -> Source:
         raise PipelineError(f"source {name!r}: {error}") from None
 
 
+def hard(text: str) -> bool:
+    """True for a text that uses words of attacks."""
+    folded = text.casefold()
+    return any(word in folded for word in _HARD)
+
+
 def read_source(path: Path, source: Source) -> Iterator[Row]:
     """The rows of a published file, with the role that follows from the category."""
+    open_ = gzip.open if path.suffix == ".gz" else open
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
+        with open_(path, "rt", encoding="utf-8") as lines:
             for line in lines:
                 row = json.loads(line)
                 yield Row(
                     text=row["text"],
                     role=source.role_of(row["category"]),
                     labels={"injection": int(row["label"])},
-                    source=row["source"],
+                    source=row.get("source", path.stem),
                     category=row["category"],
                     lang=row["lang"],
                 )

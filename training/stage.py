@@ -100,12 +100,9 @@ def _key(stage: Stage, config: Config, needed: Mapping[str, Path]) -> dict[str, 
     for name, folder in needed.items():
         outputs = _read(folder / MANIFEST).get("outputs", {})
         inputs |= {f"{name}/{file}": value for file, value in outputs.items()}
-    settings = stage.settings(config)
-    if dataclasses.is_dataclass(settings) and not isinstance(settings, type):
-        settings = dataclasses.asdict(settings)
     key = {
         "inputs": inputs,
-        "settings": settings,
+        "settings": stage.settings(config),
         "seed": config.seed,
         "reading": READING_VERSION,
     }
@@ -114,7 +111,8 @@ def _key(stage: Stage, config: Config, needed: Mapping[str, Path]) -> dict[str, 
 
 
 def _dump(value: object) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+    text = json.dumps(value, indent=1, sort_keys=True, default=dataclasses.asdict)
+    return f"{text}\n".encode()
 
 
 def _read(path: Path) -> dict[str, Any]:

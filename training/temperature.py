@@ -22,7 +22,9 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Fit one temperature for each label and fold it into the head's weights."""
     model = Classifier.from_pretrained(needed["train"], attn_implementation="eager")
     model = model.eval()
-    rows = examples(encoder_of(config), read_rows(needed["data"] / "heldout.jsonl.gz"))
+    rows = examples(
+        encoder_of(config), read_rows(needed["augment"] / "heldout.jsonl.gz")
+    )
     logits = logits_of(model, rows)
     report = {}
     for head, labels in model.config.heads.items():

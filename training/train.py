@@ -31,7 +31,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     torch.set_num_threads(config.train.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = encoder_of(config)
-    rows = examples(encoder, read_rows(needed["data"] / "train.jsonl.gz"))
+    rows = examples(encoder, read_rows(needed["augment"] / "train.jsonl.gz"))
     plan = batches(
         [len(ids) for ids, _, _ in rows],
         config.train.batch,

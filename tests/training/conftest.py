@@ -57,8 +57,12 @@ sources = "sources.toml"
 window = 32
 overlap = 8
 held_out = 0.2
+[augment]
 planted = 60
 pasted = 10
+noticed = 5
+questions = 5
+snippets = 5
 [train]
 batch = 16
 epochs = {epochs}

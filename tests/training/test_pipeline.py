@@ -18,8 +18,8 @@ pytestmark = [
 ]
 
 STAGES = (
-    *("data", "train", "temperature", "export", "quantize"),
-    *("calibrate", "evaluate", "bundle", "publish"),
+    *("data", "augment", "train", "temperature", "export"),
+    *("quantize", "calibrate", "evaluate", "bundle", "publish"),
 )
 
 
@@ -97,6 +97,7 @@ def test_an_interrupted_training_ends_the_same(world: Path) -> None:
 
     run = [str(world / "run.toml")]
     assert main(["data", *run]) == 0
+    assert main(["augment", *run]) == 0
     assert main(["train", *run]) == 0
     whole = load_file(world / "build" / "train" / "model.safetensors")
 

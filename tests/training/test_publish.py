@@ -92,11 +92,11 @@ def config(tmp_path: Path, tables: Path) -> Config:
     build = tmp_path / "build"
     write_bundle(build / "bundle")
     (build / "bundle" / "manifest.json").write_text("{}")
-    for name in ("data", "evaluate"):
+    for name in ("augment", "evaluate"):
         (build / name).mkdir()
         (build / name / "manifest.json").write_text("{}")
-    (build / "data" / "summary.json").write_text('{"train": 3}')
-    (build / "data" / "train.jsonl.gz").write_bytes(b"texts of others")
+    (build / "augment" / "summary.json").write_text('{"train": 3}')
+    (build / "augment" / "train.jsonl.gz").write_bytes(b"texts of others")
     (build / "evaluate" / "report.json").write_text(json.dumps(REPORT))
     (build / "evaluate" / "report.md").write_text(TABLE)
     shutil.copy(tables, tmp_path / "mlflow.db")
@@ -107,7 +107,7 @@ def config(tmp_path: Path, tables: Path) -> Config:
 def published(config: Config) -> dict[str, Any]:
     """Publish, and return the receipt."""
     build = Path(config.build)
-    needed = {name: build / name for name in ("data", "evaluate", "bundle")}
+    needed = {name: build / name for name in ("augment", "evaluate", "bundle")}
     out = build / "publish"
     out.mkdir(exist_ok=True)
     publish.make(config, needed, out)
@@ -341,7 +341,9 @@ def test_a_server_that_is_away_is_named_at_once(config: Config) -> None:
 
 def test_a_failed_stage_leaves_what_was_there(config: Config) -> None:
     def stage(work: Any) -> Stage:
-        return Stage("publish", "publishes", work, needs=("data", "evaluate", "bundle"))
+        return Stage(
+            "publish", "publishes", work, needs=("augment", "evaluate", "bundle")
+        )
 
     folder = run(stage(publish.make), config)
     before = (folder / "receipt.json").read_bytes()

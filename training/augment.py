@@ -1,0 +1,173 @@
+"""The augment stage: whole texts into rows of one window, with attacks planted in them.
+
+Transforms are made of attacks and of benign texts alike: what is learnt must be the
+attack, not the transform.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from promptguard.runtime.encode import Encoder
+
+from .compose import Composer, Phrases, crop, planted_strings
+from .config import Config
+from .rows import Row, Sources, hard, load_sources, read_rows, write_rows
+from .stage import write_atomically
+
+__all__ = ["make"]
+
+PHRASES = Path(__file__).parent / "phrases.toml"
+
+_PROSE = frozenset({"benign_document", "hard_negative", "benign_conversation"})
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
+    """Write train and heldout, rows of one window each, and how many there are."""
+    maker = _Maker(config, load_sources(config.sources_file))
+    summary = {}
+    for name, share, key in (
+        ("train", 1.0, "train"),
+        # As many as keeps their share among the held-out rows what it is in training.
+        ("heldout", config.data.held_out, "held out"),
+    ):
+        rows = read_rows(needed["data"] / f"{name}.jsonl.gz")
+        made = maker.windows(rows, name, share)
+        write_rows(out / f"{name}.jsonl.gz", made)
+        summary[key] = _count(made)
+        attacks = sum(row.attack for row in made)
+        part = attacks / max(1, len(made))
+        print(f"{name}: {len(made):,} rows of one window, {part:.0%} attacks")
+    text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
+    write_atomically(out / "summary.json", text.encode())
+
+
+class _Maker:
+    def __init__(self, config: Config, sources: Sources) -> None:
+        self.seed = config.seed
+        self.settings = config.augment
+        self.sources = sources
+        self.encoder = Encoder(
+            (config.encoder_folder() / "tokenizer.json").read_bytes(),
+            config.data.window,
+            config.data.overlap,
+        )
+        self.room = config.data.window - 2
+
+    def windows(self, rows: Sequence[Row], name: str, share: float) -> list[Row]:
+        """Rows of one window each, with composed ones, in random order."""
+        rng = random.Random(f"{self.seed}:{name}")
+        made: list[Row] = []
+        for row in tqdm(rows, f"{name} windows", unit="row"):
+            times = self.sources.training[row.source].repeat if name == "train" else 1
+            for _ in range(times):
+                made += self._window(row, rng)
+        made += self._composed(rows, rng, share)
+        made += self._snippets(rows, rng, int(self.settings.snippets * share))
+        made = [row for row in made if row.text]
+        rng.shuffle(made)
+        return made
+
+    def _window(self, row: Row, rng: random.Random) -> list[Row]:
+        spans = self.encoder.tokens(row.text)[1]
+        if row.category == "indirect_injection_bare":
+            return [row] if len(spans) <= self.room else []
+        role = row.role
+        if rng.random() < (0.25 if row.attack or role == "tool" else 0.0):
+            # Users paste documents, and overrides turn up in what tools return.
+            role = "user" if role == "tool" else "tool"
+        if len(spans) <= self.room:
+            return [replace(row, role=role)]
+        if row.attack and row.category.startswith("indirect"):
+            # Where in the document the attack stands is not known.
+            return []
+        if row.attack:
+            return [replace(row, role=role, text=row.text[: spans[self.room - 1][1]])]
+        # What tools return is often short: shortness must not look like an attack.
+        room = self.room if rng.random() < 0.5 else rng.randint(16, self.room)
+        return [replace(row, role=role, text=crop(self.encoder, row.text, rng, room))]
+
+    def _composed(
+        self, rows: Sequence[Row], rng: random.Random, share: float
+    ) -> list[Row]:
+        table = self.sources.training
+        pieces: defaultdict[str, list[Row]] = defaultdict(list)
+        bare: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            kind = table[row.source].pieces
+            if kind and not row.attack and row.role == "tool":
+                pieces[kind].append(row)
+            if row.source == "bipia_train":
+                bare[row.source].append(row)
+        direct = [row for row in rows if row.attack and row.role == "user"]
+        composer = Composer(
+            encoder=self.encoder,
+            room=self.room,
+            phrases=Phrases(PHRASES),
+            attacks=[row for row in direct if len(row.text) < 320],
+            bare=planted_strings(bare["bipia_train"]),
+            requests=[row for row in rows if _request(row)],
+            pieces=dict(pieces),
+        )
+        if not composer.attacks or not composer.requests or "prose" not in pieces:
+            return []
+        made: list[Row] = []
+        for _ in tqdm(range(int(self.settings.planted * share)), "plant", unit="row"):
+            if pair := composer.planted(rng):
+                # Half of the pieces are seen clean too: enough to tell that it is
+                # not the piece that makes the attack.
+                made += pair if rng.random() < 0.5 else pair[:1]
+        for count, compose in (
+            (self.settings.pasted, composer.pasted),
+            (self.settings.noticed, composer.noticed),
+            (self.settings.questions, composer.question),
+        ):
+            made += [compose(rng) for _ in range(int(count * share))]
+        return [row for row in made if self._fits(row)]
+
+    def _fits(self, row: Row) -> bool:
+        return len(self.encoder.tokens(row.text)[0]) <= self.room
+
+    def _snippets(
+        self, rows: Sequence[Row], rng: random.Random, count: int
+    ) -> list[Row]:
+        """Single benign sentences that use the words of attacks, in either role."""
+        found = [
+            replace(row, text=sentence, role=rng.choice(("user", "tool")))
+            for row in rows
+            if not row.attack and row.category in _PROSE
+            for sentence in _SENTENCE.split(row.text)
+            if 25 <= len(sentence) <= 250 and hard(sentence)
+        ]
+        rng.shuffle(found)
+        return [
+            replace(row, source=f"snippets:{row.source}")
+            for row in found[:count]
+            if self._fits(row)
+        ]
+
+
+def _request(row: Row) -> bool:
+    """True for a short request in the user's own words."""
+    return (
+        row.category == "benign_chat"
+        and row.source in {"bfcl", "clinc_oos", "slabs"}
+        and 12 <= len(row.text) <= 240
+    )
+
+
+def _count(rows: Sequence[Row]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        sign = "attack" if row.attack else "benign"
+        counts[f"{row.source} {row.role} {sign}"] += 1
+    return dict(counts)
