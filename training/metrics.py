@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["auc", "interval", "recall_at", "share_above", "threshold_at"]
+__all__ = [
+    "auc",
+    "interval",
+    "partial_auc",
+    "recall_at",
+    "share_above",
+    "threshold_at",
+]
 
 
 def auc(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
@@ -23,6 +30,24 @@ def auc(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
         place = end
     count = len(positives)
     return (total - count * (count + 1) / 2) / (count * len(negatives))
+
+
+def partial_auc(
+    positives: Sequence[float], negatives: Sequence[float], most: float
+) -> float:
+    """Mean recall over the false-positive rates from 0 to ``most``.
+
+    The area under that part of the ROC curve, divided by its width (McClish 1989,
+    without the correction for chance).
+    """
+    highest = sorted(negatives, reverse=True)
+    whole = most * len(highest)
+    area, width = 0.0, 0.0
+    for place in range(math.ceil(whole)):
+        step = min(1.0, whole - place)
+        area += step * share_above([positives], math.nextafter(highest[place], 2.0))
+        width += step
+    return area / width if width else 0.0
 
 
 def threshold_at(groups: Sequence[Sequence[float]], rate: float) -> tuple[float, float]:

@@ -9,10 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertPreTrainedModel
 
-__all__ = ["HEADS", "Classifier", "from_encoder", "masked_loss"]
-
-HEADS = {"injection": ["injection"]}
-"""The labels of each head. Every label is a yes or no of its own."""
+__all__ = ["Classifier", "from_encoder", "masked_loss"]
 
 
 class Classifier(BertPreTrainedModel):
@@ -70,14 +67,23 @@ def from_encoder(
     return model
 
 
-def masked_loss(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
-    """Binary cross-entropy over the labels that are known; unknown ones are NaN."""
+def masked_loss(
+    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Tensor
+) -> Tensor:
+    """Binary cross-entropy over the labels that are known; unknown ones are NaN.
+
+    Args:
+        logits: By head, rows by labels.
+        labels: The same shapes.
+        weights: How much each row counts.
+    """
     losses = []
     for name, head in logits.items():
         known = ~torch.isnan(labels[name])
-        # A head that knows no row of the batch has a loss of nought, not of NaN.
         loss = nn.functional.binary_cross_entropy_with_logits(
-            head.float()[known], labels[name][known], reduction="sum"
+            head.float()[known], labels[name][known], reduction="none"
         )
-        losses.append(loss / known.sum().clamp(min=1))
+        counts = weights.unsqueeze(1).expand_as(known)[known]
+        # A head that knows no row of the batch has a loss of nought, not of NaN.
+        losses.append((loss * counts).sum() / counts.sum().clamp(min=1))
     return torch.stack(losses).sum()

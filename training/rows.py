@@ -64,7 +64,7 @@ class Row:
 
     @property
     def attack(self) -> bool:
-        return bool(self.labels["injection"])
+        return bool(self.labels.get("injection"))
 
 
 @dataclass(frozen=True, kw_only=True)

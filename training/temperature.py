@@ -30,11 +30,11 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     for head, labels in model.config.heads.items():
         for column, label in enumerate(labels):
             pairs = [
-                (logit, known[label])
-                for logit, (_, _, known) in zip(
+                (logit, row.labels[label])
+                for logit, row in zip(
                     logits[head][:, column].tolist(), rows, strict=True
                 )
-                if label in known
+                if label in row.labels
             ]
             temperature = best_temperature(pairs)
             with torch.no_grad():

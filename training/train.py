@@ -1,12 +1,15 @@
-"""The train stage: one pass over the rows, in batches of like length."""
+"""The train stage: fine-tuning, watched on the sources that it never sees."""
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,39 +17,51 @@ from tqdm import tqdm
 
 from promptguard.runtime.encode import Encoder
 
+from .balance import weights
 from .config import Config
-from .metrics import auc, recall_at
-from .model import HEADS, Classifier, from_encoder, masked_loss
+from .metrics import auc, partial_auc, recall_at
+from .model import Classifier, from_encoder, masked_loss
 from .rows import Row, read_rows
+from .stage import write_atomically
 
 __all__ = ["Example", "batches", "collate", "examples", "logits_of", "make"]
 
-Example = tuple[tuple[int, ...], int, dict[str, int]]
-"""Token ids with their frame, token type, known labels."""
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A row as the model reads it.
+
+    Args:
+        ids: Token ids with their frame.
+        kind: Token type: 0 for the user's own words, 1 for content.
+        labels: The labels that are known.
+        weight: How much the row counts.
+    """
+
+    ids: tuple[int, ...]
+    kind: int
+    labels: Mapping[str, int]
+    weight: float = 1.0
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
-    """Train, print how well unseen sources are told apart, and save the model."""
+    """Train, keep what tells unseen sources apart best, and say how well it does."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = encoder_of(config)
-    rows = examples(encoder, read_rows(needed["augment"] / "train.jsonl.gz"))
-    plan = batches(
-        [len(ids) for ids, _, _ in rows],
-        config.train.batch,
-        config.train.epochs,
-        random.Random(f"{config.seed}:batches"),
-    )
-    model = from_encoder(config.encoder_folder(), HEADS, config.train.dropout)
-    model = model.to(device)
-    _run(model, rows, plan, config, device, out / "checkpoint.pt")
-    model = model.eval().cpu()
-    model.save_pretrained(out)
-    (out / "checkpoint.pt").unlink(missing_ok=True)
-    unseen = read_rows(needed["data"] / "unseen.jsonl.gz")
-    random.Random(config.seed).shuffle(unseen)
-    _report(model, encoder, unseen[: config.train.validation_rows])
+    rows = read_rows(needed["augment"] / "train.jsonl.gz")
+    seen = examples(encoder, rows, weights(rows, config.train.balance))
+    unseen = _Unseen(config, encoder, read_rows(needed["data"] / "unseen.jsonl.gz"))
+    model = from_encoder(config.encoder_folder(), config.heads, config.train.dropout)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = _Run(config, model.to(device), seen, unseen, out)
+    run.train()
+    model.eval().cpu().save_pretrained(out)
+    history = json.dumps(run.history, indent=1) + "\n"
+    write_atomically(out / "history.json", history.encode())
+    for name in (_CHECKPOINT, _BEST):
+        (out / name).unlink(missing_ok=True)
+    print(unseen.table(model))
 
 
 def encoder_of(config: Config) -> Encoder:
@@ -55,13 +70,17 @@ def encoder_of(config: Config) -> Encoder:
     return Encoder(content, config.data.window, config.data.overlap)
 
 
-def examples(encoder: Encoder, rows: Sequence[Row]) -> list[Example]:
+def examples(
+    encoder: Encoder, rows: Sequence[Row], weighed: Sequence[float] | None = None
+) -> list[Example]:
     """The first window of each row; rows without a token are left out."""
     made = []
-    for row in tqdm(rows, "encode", unit="row"):
+    for place, row in enumerate(tqdm(rows, "encode", unit="row")):
         pieces = encoder.encode(row.text).pieces
         if pieces:
-            made.append((pieces[0].ids, int(row.role == "tool"), row.labels))
+            weight = weighed[place] if weighed else 1.0
+            kind = int(row.role == "tool")
+            made.append(Example(pieces[0].ids, kind, row.labels, weight))
     return made
 
 
@@ -84,22 +103,22 @@ def batches(
 
 def collate(
     rows: Sequence[Example], heads: Mapping[str, Sequence[str]], device: torch.device
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Inputs and labels of one step, padded to its longest row."""
-    longest = max(len(ids) for ids, _, _ in rows)
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+    """Inputs, labels and weights of one step, padded to its longest row."""
+    longest = max(len(row.ids) for row in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros_like(ids)
     kinds = torch.zeros_like(ids)
-    for place, (tokens, kind, _) in enumerate(rows):
-        ids[place, : len(tokens)] = torch.tensor(tokens)
-        mask[place, : len(tokens)] = 1
-        kinds[place, : len(tokens)] = kind
+    for place, row in enumerate(rows):
+        ids[place, : len(row.ids)] = torch.tensor(row.ids)
+        mask[place, : len(row.ids)] = 1
+        kinds[place, : len(row.ids)] = row.kind
     inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": kinds}
     labels = {
         name: torch.tensor(
             [
-                [float(known.get(label, math.nan)) for label in wanted]
-                for _, _, known in rows
+                [float(row.labels.get(label, math.nan)) for label in wanted]
+                for row in rows
             ]
         )
         for name, wanted in heads.items()
@@ -107,73 +126,188 @@ def collate(
     return (
         {name: value.to(device) for name, value in inputs.items()},
         {name: value.to(device) for name, value in labels.items()},
+        torch.tensor([row.weight for row in rows]).to(device),
     )
 
 
-def _run(
-    model: Classifier,
-    rows: Sequence[Example],
-    plan: Sequence[Sequence[int]],
-    config: Config,
-    device: torch.device,
-    checkpoint: Path,
-) -> None:
-    settings = config.train
-    heads = [p for n, p in model.named_parameters() if n.startswith("heads.")]
-    body = [p for n, p in model.named_parameters() if not n.startswith("heads.")]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": body, "lr": settings.rate},
-            {"params": heads, "lr": settings.head_rate},
-        ],
-        weight_decay=settings.weight_decay,
-    )
-    warmup = max(1, int(len(plan) * settings.warmup))
+_CHECKPOINT, _BEST = "checkpoint.pt", "best.pt"
 
-    def rate(step: int) -> float:
+
+class _Run:
+    """A training that can be interrupted after any step and ends the same."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: Classifier,
+        rows: Sequence[Example],
+        unseen: _Unseen,
+        folder: Path,
+    ) -> None:
+        self.settings = config.train
+        self.model = model
+        self.rows = rows
+        self.unseen = unseen
+        self.folder = folder
+        self.loss = math.log(2)
+        self.history: list[dict[str, float]] = []
+        self.plan = batches(
+            [len(row.ids) for row in rows],
+            config.train.batch,
+            config.train.epochs,
+            random.Random(f"{config.seed}:batches"),
+        )
+        named = list(model.named_parameters())
+        heads = [p for name, p in named if name.startswith("heads.")]
+        body = [p for name, p in named if not name.startswith("heads.")]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": body, "lr": self.settings.rate},
+                {"params": heads, "lr": self.settings.head_rate},
+            ],
+            weight_decay=self.settings.weight_decay,
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+
+    def train(self) -> None:
+        steps = len(self.plan)
+        first = self._load()
+        bar = tqdm(range(first, steps), "train", initial=first, total=steps)
+        for step in bar:
+            self.loss = 0.98 * self.loss + 0.02 * self._step(self.plan[step])
+            if step % 10 == 0:
+                bar.set_postfix(loss=f"{self.loss:.3f}", refresh=False)
+            done = step + 1
+            look = done % self.settings.validate_every == 0 or done == steps
+            if look and self._stale(done):
+                print(f"no gain on unseen sources since step {self._best()}: ends")
+                break
+            if done % self.settings.checkpoint_every == 0 and done < steps:
+                self._save(done)
+        if self.history:
+            best = torch.load(self.folder / _BEST, weights_only=True)
+            self.model.load_state_dict(best)
+
+    def _rate(self, step: int) -> float:
+        steps = len(self.plan)
+        warmup = max(1, int(steps * self.settings.warmup))
         if step < warmup:
             return (step + 1) / warmup
-        return max(0.02, (len(plan) - step) / max(1, len(plan) - warmup))
+        return max(0.02, (steps - step) / max(1, steps - warmup))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    first = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["rng"].cpu())
-        first = state["step"]
-        print(f"goes on from step {first}")
-    model.train()
-    average = math.log(2)
-    bar = tqdm(range(first, len(plan)), "train", initial=first, total=len(plan))
-    for step in bar:
-        inputs, labels = collate(
-            [rows[place] for place in plan[step]], model.config.heads, device
+    def _step(self, places: Sequence[int]) -> float:
+        self.model.train()
+        device = self.model.device
+        inputs, labels, weighed = collate(
+            [self.rows[place] for place in places], self.model.config.heads, device
         )
         with torch.autocast(device.type, torch.bfloat16):
-            logits = model(**inputs)
-        loss = masked_loss(logits, labels)
-        optimizer.zero_grad(set_to_none=True)
+            logits = self.model(**inputs)
+        loss = masked_loss(logits, labels, weighed)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        average = 0.98 * average + 0.02 * loss.item()
-        if step % 10 == 0:
-            bar.set_postfix(loss=f"{average:.3f}", refresh=False)
-        if (step + 1) % settings.checkpoint_every == 0 and step + 1 < len(plan):
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "rng": torch.get_rng_state(),
-                "step": step + 1,
-            }
-            scratch = checkpoint.with_suffix(".part")
-            torch.save(state, scratch)
-            scratch.replace(checkpoint)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.item()
+
+    def _stale(self, step: int) -> bool:
+        """Look at the unseen sources; True where it has been long without a gain."""
+        figure = self.unseen.figure(self.model)
+        if figure is None:
+            return False
+        best = max((past["unseen"] for past in self.history), default=-1.0)
+        self.history.append({"step": step, "loss": self.loss, "unseen": figure})
+        print(f"\nstep {step}: loss {self.loss:.3f}, unseen sources {figure:.4f}")
+        if figure > best:
+            _store(self.model.state_dict(), self.folder / _BEST)
+        since = sum(past["step"] > self._best() for past in self.history)
+        return since >= self.settings.patience
+
+    def _best(self) -> float:
+        return max(self.history, key=lambda past: past["unseen"])["step"]
+
+    def _save(self, step: int) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "rng": torch.get_rng_state(),
+            "loss": self.loss,
+            "history": self.history,
+            "step": step,
+        }
+        _store(state, self.folder / _CHECKPOINT)
+
+    def _load(self) -> int:
+        """Where an interrupted training was; 0 at the beginning."""
+        file = self.folder / _CHECKPOINT
+        if not file.exists():
+            return 0
+        state = torch.load(file, map_location=self.model.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["rng"].cpu())
+        self.loss, self.history = state["loss"], state["history"]
+        print(f"goes on from step {state['step']}")
+        return int(state["step"])
+
+
+def _store(state: dict[str, Any], file: Path) -> None:
+    scratch = file.with_suffix(".part")
+    torch.save(state, scratch)
+    scratch.replace(file)
+
+
+class _Unseen:
+    """A sample of the sources that are not trained on, the same at every look."""
+
+    def __init__(self, config: Config, encoder: Encoder, rows: Sequence[Row]) -> None:
+        foreign = set(config.data.unseen_languages)
+        # Unseen languages test the model that comes out; they have no say in it.
+        rows = [row for row in rows if row.lang not in foreign]
+        by_kind: defaultdict[tuple[str, bool], list[Row]] = defaultdict(list)
+        for row in rows:
+            if encoder.encode(row.text).pieces:
+                by_kind[row.source, row.attack].append(row)
+        rng = random.Random(f"{config.seed}:validation")
+        self.rows: list[Row] = []
+        for part in by_kind.values():
+            rng.shuffle(part)
+            self.rows += part[: config.train.validation_rows]
+        self.examples = examples(encoder, self.rows)
+
+    def figure(self, model: Classifier) -> float | None:
+        """Mean over the attack sources of the area under the ROC up to 5 % FPR."""
+        attacks, benign = self._scores(model)
+        areas = [partial_auc(part, benign, 0.05) for part in attacks.values()]
+        return sum(areas) / len(areas) if areas and benign else None
+
+    def table(self, model: Classifier) -> str:
+        attacks, benign = self._scores(model)
+        return "\n".join(
+            ["unseen sources, first window only:", *_lines(attacks, benign)]
+        )
+
+    def _scores(self, model: Classifier) -> tuple[dict[str, list[float]], list[float]]:
+        logits = logits_of(model, self.examples)["injection"][:, 0].tolist()
+        attacks: defaultdict[str, list[float]] = defaultdict(list)
+        benign: list[float] = []
+        for row, logit in zip(self.rows, logits, strict=True):
+            (attacks[row.source] if row.attack else benign).append(logit)
+        return dict(sorted(attacks.items())), benign
+
+
+def _lines(
+    attacks: Mapping[str, Sequence[float]], benign: Sequence[float]
+) -> Iterator[str]:
+    for source, part in attacks.items():
+        recall, area = recall_at(part, benign, 0.01), auc(part, benign)
+        yield (
+            f"  {source:26} {len(part):5} rows  "
+            f"recall at 1 % FPR {recall or 0:.3f}  AUC {area or 0:.3f}"
+        )
 
 
 @torch.inference_mode()
@@ -182,34 +316,17 @@ def logits_of(
 ) -> dict[str, Tensor]:
     """Logits of every row by head, in the order of the rows."""
     model.eval()
-    order = sorted(range(len(rows)), key=lambda place: len(rows[place][0]))
-    device = next(model.parameters()).device
+    order = sorted(range(len(rows)), key=lambda place: len(rows[place].ids))
     found: dict[str, Tensor] = {
         name: torch.zeros(len(rows), len(labels))
         for name, labels in model.config.heads.items()
     }
-    for start in tqdm(range(0, len(order), batch), "score", unit="batch"):
+    for start in tqdm(range(0, len(order), batch), "score", unit="batch", leave=False):
         places = order[start : start + batch]
-        inputs, _ = collate([rows[p] for p in places], model.config.heads, device)
-        with torch.autocast(device.type, torch.bfloat16):
+        chosen = [rows[place] for place in places]
+        inputs, _, _ = collate(chosen, model.config.heads, model.device)
+        with torch.autocast(model.device.type, torch.bfloat16):
             logits = model(**inputs)
         for name, values in logits.items():
             found[name][places] = values.float().cpu()
     return found
-
-
-def _report(model: Classifier, encoder: Encoder, rows: Sequence[Row]) -> None:
-    rows = [row for row in rows if encoder.encode(row.text).pieces]
-    logits = logits_of(model, examples(encoder, rows))["injection"][:, 0].tolist()
-    scores: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
-    for row, logit in zip(rows, logits, strict=True):
-        scores[row.source, row.attack].append(logit)
-    benign = [s for (_, attack), part in scores.items() if not attack for s in part]
-    print("unseen sources, first window only:")
-    for (source, attack), part in sorted(scores.items()):
-        if attack:
-            recall, area = recall_at(part, benign, 0.01), auc(part, benign)
-            print(
-                f"  {source:26} {len(part):5} rows  "
-                f"recall at 1 % FPR {recall or 0:.3f}  AUC {area or 0:.3f}"
-            )

@@ -122,6 +122,58 @@ def test_an_interrupted_training_ends_the_same(world: Path) -> None:
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_training_ends_where_unseen_sources_gain_no_more(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file
+
+    from training import train
+    from training.__main__ import main
+
+    settings = world / "run.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(
+        text.replace("[train]\n", "[train]\nvalidate_every = 4\npatience = 2\n")
+    )
+    run = [str(settings)]
+    assert main(["data", *run]) == 0
+    assert main(["augment", *run]) == 0
+
+    figures = iter([0.2, 0.6, 0.5, 0.4, 0.9])
+    kept = []
+
+    def figure(unseen: object, model: object) -> float:
+        kept.append({k: v.clone() for k, v in model.state_dict().items()})  # type: ignore[attr-defined]
+        return next(figures)
+
+    whole = train._Unseen.figure
+    train._Unseen.figure = figure  # type: ignore[method-assign,assignment]
+    try:
+        assert main(["train", *run]) == 0
+    finally:
+        train._Unseen.figure = whole  # type: ignore[method-assign]
+    assert "no gain on unseen sources since step 8" in capsys.readouterr().out
+    history = json.loads((world / "build" / "train" / "history.json").read_text())
+    assert [past["step"] for past in history] == [4, 8, 12, 16]
+    saved = load_file(world / "build" / "train" / "model.safetensors")
+    assert all(bool((saved[name] == value).all()) for name, value in kept[1].items())
+
+
+def test_heads_come_from_the_configuration(world: Path) -> None:
+    from promptguard.runtime.bundle import Bundle
+    from training.__main__ import main
+
+    settings = world / "run.toml"
+    heads = '[heads]\ninjection = ["injection"]\ntoxicity = ["toxic", "threat"]\n'
+    settings.write_text(settings.read_text("utf-8") + heads)
+    assert main(["run", str(settings), "--until", "quantize"]) == 0
+    bundle = Bundle.load(str(world / "build" / "quantize"))
+    assert bundle.heads == (
+        ("injection", ("injection",)),
+        ("toxicity", ("toxic", "threat")),
+    )
+
+
 def test_a_head_learns_only_from_rows_that_know_it() -> None:
     import torch
 
@@ -136,12 +188,25 @@ def test_a_head_learns_only_from_rows_that_know_it() -> None:
         "one": torch.tensor([[1.0], [unknown]]),
         "two": torch.tensor([[unknown], [unknown]]),
     }
-    masked_loss(logits, labels).backward()
+    masked_loss(logits, labels, torch.ones(2)).backward()
     assert logits["one"].grad is not None
     assert logits["one"].grad[0, 0] != 0
     assert logits["one"].grad[1, 0] == 0
     assert logits["two"].grad is not None
     assert logits["two"].grad.abs().sum() == 0
+
+
+def test_a_row_counts_by_its_weight() -> None:
+    import torch
+
+    from training.model import masked_loss
+
+    logits = {"one": torch.tensor([[1.0], [1.0]], requires_grad=True)}
+    labels = {"one": torch.tensor([[1.0], [1.0]])}
+    masked_loss(logits, labels, torch.tensor([3.0, 1.0])).backward()
+    assert logits["one"].grad is not None
+    first, second = logits["one"].grad[:, 0].tolist()
+    assert first == pytest.approx(3 * second)
 
 
 def test_the_temperature_undoes_a_stretch() -> None:

@@ -11,9 +11,17 @@ import pytest
 
 from training import config as configuration
 from training.__main__ import main
+from training.balance import weights
 from training.config import Config
 from training.errors import PipelineError
-from training.metrics import auc, interval, recall_at, share_above, threshold_at
+from training.metrics import (
+    auc,
+    interval,
+    partial_auc,
+    recall_at,
+    share_above,
+    threshold_at,
+)
 from training.overlap import groups, runs
 from training.rows import Row, Source, load_sources, read_rows, write_rows
 from training.stage import Stage, run
@@ -170,6 +178,31 @@ def test_a_threshold_keeps_to_its_rate() -> None:
 def test_recall_is_counted_at_the_rate() -> None:
     negatives = [n / 100 for n in range(100)]
     assert recall_at([0.985, 0.5, 2], negatives, 0.01) == pytest.approx(2 / 3)
+
+
+def test_the_partial_area_is_the_mean_recall_at_low_rates() -> None:
+    negatives = [n / 100 for n in range(100)]
+    assert partial_auc([2.0], negatives, 0.05) == 1.0
+    assert partial_auc([0.5], negatives, 0.05) == 0.0
+    # Recall is 0 while the 3 highest negatives are above, and 1 after them.
+    assert partial_auc([0.965], negatives, 0.05) == pytest.approx(2 / 5)
+    assert partial_auc([0.5], [], 0.05) == 0.0
+
+
+def test_sources_and_classes_are_weighed_alike() -> None:
+    def rows(source: str, attack: int, count: int) -> list[Row]:
+        labels = {"injection": attack}
+        return [Row("x", "user", labels, source, "benign_chat")] * count
+
+    made = [*rows("big", 0, 90), *rows("small", 0, 10), *rows("attacks", 1, 50)]
+    flat = weights(made, 0.0)
+    assert sum(flat[:100]) == pytest.approx(sum(flat[100:]))
+    assert sum(flat) == pytest.approx(len(made))
+    assert flat[0] == flat[99]
+    some = weights(made, 0.5)
+    assert some[99] > some[0]
+    assert sum(some[:100]) == pytest.approx(sum(some[100:]))
+    assert weights([], 0.5) == []
 
 
 def test_an_interval_holds_its_share() -> None:
