@@ -17,9 +17,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from promptguard.runtime.encode import Encoder
+from promptguard.text import Text
 
 from .compose import Composer, Phrases, crop, planted_strings
 from .config import Config
+from .disguises import FORGING, by_tier
 from .rows import Row, Sources, hard, load_sources, read_rows, write_rows
 from .stage import write_atomically
 
@@ -27,6 +29,9 @@ __all__ = ["make"]
 
 PHRASES = Path(__file__).parent / "phrases.toml"
 
+# What a canonical form may not bring back. Codes and containers (tier B) are for a
+# decoder: to this model a code looks the same whether an attack is in it or not.
+_DISGUISES = tuple(d for tier in "AC" for d in by_tier(tier) if d not in FORGING)
 _PROSE = frozenset({"benign_document", "hard_negative", "benign_conversation"})
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -73,6 +78,7 @@ class _Maker:
                 made += self._window(row, rng)
         made += self._composed(rows, rng, share)
         made += self._snippets(rows, rng, int(self.settings.snippets * share))
+        made += self._disguised(made, rng, int(self.settings.disguised * share))
         made = [row for row in made if row.text]
         rng.shuffle(made)
         return made
@@ -136,6 +142,24 @@ class _Maker:
 
     def _fits(self, row: Row) -> bool:
         return len(self.encoder.tokens(row.text)[0]) <= self.room
+
+    def _disguised(
+        self, rows: Sequence[Row], rng: random.Random, count: int
+    ) -> list[Row]:
+        """As many attacks as benign rows, written so that the reading stays changed."""
+        made: list[Row] = []
+        for attack in (True, False):
+            part = [row for row in rows if row.attack == attack]
+            for row in rng.sample(part, min(count, len(part))):
+                able = [each for each in _DISGUISES if each.applies(row.text)]
+                if not able:
+                    continue
+                text = Text(rng.choice(able).apply(row.text, rng)).clean.text.strip()
+                new = replace(row, text=text, source=f"disguised:{row.source}")
+                # The encoder does not tell capitals from small letters.
+                if text.casefold() != row.text.casefold() and self._fits(new):
+                    made.append(new)
+        return made
 
     def _snippets(
         self, rows: Sequence[Row], rng: random.Random, count: int

@@ -56,8 +56,8 @@ class Augment:
         noticed: Benign rows of a document with a harmless notice in it.
         questions: Benign requests in the words of attacks.
         snippets: Benign sentences of documents that use the words of attacks.
-        disguised: Rows of either kind, attack and benign, that are written again in a
-            disguise the library does not take off.
+        disguised: Attacks, and as many benign rows, that are written again in a
+            disguise that the library's reading does not take off.
     """
 
     planted: int = 6000

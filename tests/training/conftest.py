@@ -63,6 +63,7 @@ pasted = 10
 noticed = 5
 questions = 5
 snippets = 5
+disguised = 12
 [train]
 batch = 16
 epochs = {epochs}

@@ -70,6 +70,14 @@ def test_bare_instructions_are_attacks_only_in_content(made: Path) -> None:
     assert {(row.role, row.attack) for row in pasted} == {("user", False)}
 
 
+def test_attacks_and_benign_rows_are_disguised_alike(made: Path) -> None:
+    rows = read_rows(made / "train.jsonl.gz")
+    disguised = [row for row in rows if row.source.startswith("disguised:")]
+    assert {row.attack for row in disguised} == {True, False}
+    plain = {row.text.casefold() for row in rows if row not in disguised}
+    assert not any(row.text.casefold() in plain for row in disguised)
+
+
 def test_the_same_seed_gives_the_same_bytes(made: Path, world: Path) -> None:
     before = (made / "train.jsonl.gz").read_bytes()
     assert main(["data", str(world / "run.toml"), "--force"]) == 0
