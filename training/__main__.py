@@ -32,8 +32,8 @@ examples:
       the stages up to training, with the data somewhere else
 
 It needs the training environment (`make train-env`) and the data folder, which lies
-outside this repository. Nothing is downloaded; what is uploaded, and where, is in
-docs/publishing.md.
+outside this repository. Nothing is downloaded, but for sources that are on the Hub and
+not in the data folder; what is uploaded, and where, is in docs/publishing.md.
 """
 
 
@@ -49,6 +49,12 @@ def _work(module: str) -> Callable[[Config, Mapping[str, Path], Path], None]:
 
 
 PHRASES = Path(__file__).parent / "phrases.toml"
+
+
+def _source_files(config: Config) -> list[Path]:
+    from . import sources
+
+    return sources.files(config)
 
 
 def _data_files(config: Config) -> list[Path]:
@@ -71,11 +77,19 @@ def _destinations(config: Config) -> object:
 
 STAGES = (
     Stage(
+        "sources",
+        "every source as rows, with its licence and the hashes of its files",
+        _work("sources"),
+        settings=lambda config: config.sources,
+        files=_source_files,
+    ),
+    Stage(
         "data",
-        "published sources into texts to train on and texts held out",
+        "rows into texts to train on and texts held out, without duplicates",
         _work("data"),
+        needs=("sources",),
         settings=lambda config: config.data,
-        files=lambda config: _data_files(config),
+        files=_data_files,
     ),
     Stage(
         "augment",
@@ -153,7 +167,8 @@ STAGES = (
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Not HF_HUB_OFFLINE, which is for whoever calls: see training/fetch.py.
+    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:

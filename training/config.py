@@ -17,11 +17,31 @@ __all__ = [
     "Data",
     "Evaluate",
     "Publish",
+    "Sources",
     "Train",
     "load",
 ]
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where texts are taken from.
+
+    Args:
+        prefer: For a source that is on the Hub and in the data folder: ``"local"``
+            takes the file, and asks the Hub where there is none; ``"hub"`` asks the
+            Hub, and takes the file where it does not answer.
+    """
+
+    prefer: str = "local"
+
+    def __post_init__(self) -> None:
+        if self.prefer not in ("local", "hub"):
+            raise PipelineError(
+                f"[sources] prefer is {self.prefer!r}; it has to be 'local' or 'hub'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +194,7 @@ class Config:
     )
     build: str = "build/training"
     release: str = "src/promptguard/models"
+    sources: Sources = field(default_factory=Sources)
     data: Data = field(default_factory=Data)
     augment: Augment = field(default_factory=Augment)
     train: Train = field(default_factory=Train)

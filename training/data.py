@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -15,119 +16,188 @@ from promptguard.text import Text
 
 from .config import Config
 from .errors import PipelineError
-from .overlap import groups, runs
-from .rows import Row, Source, Sources, hard, load_sources, read_source, write_rows
-from .stage import write_atomically
+from .faults import explained
+from .leakage import Leakage
+from .overlap import groups, repeats
+from .rows import (
+    Row,
+    Source,
+    Sources,
+    hard,
+    load_sources,
+    read_rows,
+    read_source,
+    write_rows,
+)
+from .sources import written
+from .stage import digest, write_atomically
+from .validate import Validation, contradicting, repeated
 
-__all__ = ["benchmark_rows", "files", "make"]
+__all__ = ["PARTS", "benchmark_rows", "files", "make"]
+
+PARTS = ("train", "heldout", "benign", "unseen", "languages")
 
 
 def files(config: Config) -> list[Path]:
-    """Every file the stage reads."""
-    sources = load_sources(config.sources_file)
-    used = {n: s for n, s in sources.training.items() if s.use != "drop"}
-    paths = [path for n, s in used.items() for path in _source(config, n, s)]
-    paths += [_benchmark(config, name) for name in sources.benchmarks]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise PipelineError(
-            f"{missing[0]} is not there ({len(missing)} of {len(paths)} files are "
-            "missing); the data lives outside this repository: point --data at it"
-        )
-    return [*paths, config.sources_file]
+    """Every file the stage reads from outside the build folder."""
+    return [*_benchmarks(config).values(), config.sources_file]
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
-    """Write train, heldout, benign (of the held-out ones) and unseen: whole texts."""
-    sources = load_sources(config.sources_file)
-    maker = _Maker(config, sources)
-    seen = maker.read(sources.used("train"))
-    unseen = maker.read(sources.used("unseen"))
-    foreign = set(config.data.unseen_languages)
-    seen = [row for row in seen if row.lang not in foreign]
-    kept, left = maker.without_overlap(seen, unseen)
-    training, held_out = maker.split(kept)
-    benign = [row for row in held_out if not row.attack]
-    parts = {"train": training, "heldout": held_out, "benign": benign, "unseen": unseen}
-    for name, rows in parts.items():
-        write_rows(out / f"{name}.jsonl.gz", rows)
-    summary: dict[str, object] = {name: _count(rows) for name, rows in parts.items()}
-    summary["removed for overlap"] = left
-    text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
-    write_atomically(out / "summary.json", text.encode())
-    print(f"{len(training):,} texts to train on, {len(held_out):,} held out")
+    """Write whole texts: train, heldout, benign (of the held-out ones), unseen.
+
+    Rows of training sources in languages that are not trained on are in ``languages``.
+    ``summary.json`` counts what is in each, ``report.json`` what was left out and why.
+    """
+    try:
+        _make(config, needed["sources"], out)
+    except OSError as error:
+        raise explained(error, f"data: {out}") from None
 
 
 def benchmark_rows(config: Config, sources: Sources) -> dict[str, list[Row]]:
-    """The public test sets, by name."""
+    """The public test sets of the table, by name."""
+    paths = _benchmarks(config)
     return {
-        name: list(read_source(_benchmark(config, name), source))
+        name: list(read_source(paths[name], source))
         for name, source in sources.benchmarks.items()
     }
 
 
-def _source(config: Config, name: str, source: Source) -> list[Path]:
-    """The files of a source: ours lie beside the table, others in the data folder."""
-    if source.files:
-        found = sorted(config.sources_file.parent.glob(source.files))
-        return found or [config.sources_file.parent / source.files]
-    return [Path(config.data_root) / "injection" / f"{name}.jsonl.gz"]
+def _make(config: Config, folder: Path, out: Path) -> None:
+    sources = load_sources(config.sources_file)
+    maker = _Maker(config, sources)
+    seen = maker.read(sources.used("train"), folder)
+    unseen = maker.read(sources.used("unseen"), folder)
+    kept, foreign = maker.chosen(seen, unseen)
+    training, held_out = maker.split(kept)
+    benign = [row for row in held_out if not row.attack]
+    parts = dict(zip(PARTS, (training, held_out, benign, unseen, foreign), strict=True))
+    for name, rows in parts.items():
+        write_rows(out / f"{name}.jsonl.gz", rows)
+    _write(out / "summary.json", {name: _count(rows) for name, rows in parts.items()})
+    report = {
+        "validation": maker.validation.report(),
+        "removed": maker.removed,
+        "overlap": maker.overlap,
+        "benchmarks": {n: digest(p) for n, p in _benchmarks(config).items()},
+    }
+    _write(out / "report.json", report)
+    for sign in (True, False):
+        if not any(row.attack == sign for row in training):
+            raise PipelineError(
+                f"data: no {'attacks' if sign else 'benign texts'} are left to train "
+                f"on; see what was removed in {out / 'report.json'}"
+            )
+    print(f"{len(training):,} texts to train on, {len(held_out):,} held out")
 
 
-def _benchmark(config: Config, name: str) -> Path:
+def _write(path: Path, value: Mapping[str, object]) -> None:
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    write_atomically(path, text.encode())
+
+
+def _benchmarks(config: Config) -> dict[str, Path]:
+    """Every test set in the data folder, those that are not measured on as well."""
     root = Path(config.data_root) / "benchmarks" / "injection"
-    return root / f"{name}.jsonl.gz"
+    found = {p.name.removesuffix(".jsonl.gz"): p for p in root.glob("*.jsonl.gz")}
+    for name in load_sources(config.sources_file).benchmarks:
+        if name not in found:
+            raise PipelineError(
+                f"{root / name}.jsonl.gz is not there; the data lives outside this "
+                "repository: point --data at it"
+            )
+    if not found:
+        raise PipelineError(
+            f"{root} has no test sets, *.jsonl.gz; without them nobody can tell "
+            "whether they were trained on: point --data at the data folder"
+        )
+    return dict(sorted(found.items()))
 
 
 class _Maker:
     def __init__(self, config: Config, sources: Sources) -> None:
         self.config = config
         self.sources = sources
+        self.validation = Validation()
+        self.removed: dict[str, dict[str, int]] = {}
+        self.overlap: dict[str, dict[str, int]] = {}
 
     def rng(self, name: str) -> random.Random:
         return random.Random(f"{self.config.seed}:{name}")
 
-    def read(self, sources: Mapping[str, Source]) -> list[Row]:
+    def read(self, sources: Mapping[str, Source], folder: Path) -> list[Row]:
         """Rows as users' texts are read: after the library's own normalisation."""
         rows: list[Row] = []
-        for name, source in tqdm(sources.items(), "read", unit="source"):
-            part = [
-                replace(row, text=text, source=name)
-                for path in _source(self.config, name, source)
-                for row in read_source(path, source)
-                if (text := Text(row.text, row.role).clean.text.strip())
-            ]
-            rows += self._capped(name, source, part)
+        there = written(folder)
+        for name in tqdm([n for n in sources if n in there], "read", unit="source"):
+            for row in read_rows(folder / f"{name}.jsonl.gz"):
+                text = Text(row.text, row.role).clean.text.strip()
+                self.validation.add(row, text)
+                if text:
+                    rows.append(replace(row, text=text))
         return rows
 
-    def _capped(self, name: str, source: Source, rows: Sequence[Row]) -> list[Row]:
-        rng = self.rng(f"cap:{name}")
+    def chosen(
+        self, rows: list[Row], unseen: Sequence[Row]
+    ) -> tuple[list[Row], list[Row]]:
+        """The rows to learn from, and those in languages that are not learnt from."""
+        foreign = set(self.config.data.unseen_languages)
+        others = [row for row in rows if row.lang in foreign]
+        for reason, find in (
+            ("a language not trained on", lambda r: _in(r, foreign)),
+            ("both labels", contradicting),
+            ("duplicate", repeated),
+            ("overlap", lambda rows: self._overlapping(rows, unseen)),
+            ("near duplicate", _near),
+        ):
+            rows = self._without(rows, reason, find)
+        return self._capped(rows), others
+
+    def _without(
+        self,
+        rows: list[Row],
+        reason: str,
+        find: Callable[[list[Row]], Collection[int]],
+    ) -> list[Row]:
+        out = find(rows)
+        counts = Counter(rows[place].source for place in out)
+        self.removed[reason] = dict(sorted(counts.items()))
+        return [row for place, row in enumerate(rows) if place not in out]
+
+    def _capped(self, rows: Sequence[Row]) -> list[Row]:
         kept: list[Row] = []
-        for attack, cap in ((True, source.attacks), (False, source.benign)):
-            part = [row for row in rows if row.attack == attack]
-            if len(part) > cap:
-                rng.shuffle(part)
-                if not attack and self.config.data.hard_first:
-                    part.sort(key=lambda row: not hard(row.text))
-                part = part[:cap]
-            kept += part
+        cut: dict[str, int] = {}
+        for name, source in self.sources.used("train").items():
+            rng = self.rng(f"cap:{name}")
+            own = [row for row in rows if row.source == name]
+            for attack, cap in ((True, source.attacks), (False, source.benign)):
+                part = [row for row in own if row.attack == attack]
+                if len(part) > cap:
+                    rng.shuffle(part)
+                    if not attack and self.config.data.hard_first:
+                        part.sort(key=lambda row: not hard(row.text))
+                    cut[name] = cut.get(name, 0) + len(part) - cap
+                kept += part[:cap]
+        self.removed["more than the table takes"] = cut
         return kept
 
-    def without_overlap(
-        self, rows: Sequence[Row], unseen: Sequence[Row]
-    ) -> tuple[list[Row], dict[str, int]]:
-        """Rows that share no run of words with an unseen text or a test set."""
-        away: set[int] = set()
-        tests = benchmark_rows(self.config, self.sources).values()
-        for row in [*unseen, *(row for part in tests for row in part)]:
-            away |= runs(Text(row.text).clean.text)
-        kept, left = [], Counter[str]()
-        for row in tqdm(rows, "compare", unit="row"):
-            if away.isdisjoint(runs(row.text)):
-                kept.append(row)
-            else:
-                left[row.source] += 1
-        return kept, dict(left)
+    def _overlapping(self, rows: Sequence[Row], unseen: Sequence[Row]) -> set[int]:
+        """Rows that share words with an unseen text or with any test set."""
+        leakage = Leakage()
+        for row in unseen:
+            leakage.add(row.source, row.text)
+        for name, path in _benchmarks(self.config).items():
+            for row in read_source(path, Source()):
+                leakage.add(f"benchmark:{name}", Text(row.text).clean.text)
+        out: set[int] = set()
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for place, row in enumerate(tqdm(rows, "compare", unit="row")):
+            if names := leakage.of(row.text):
+                out.add(place)
+                counts[row.source].update(names)
+        self.overlap = {name: dict(sorted(c.items())) for name, c in counts.items()}
+        return out
 
     def split(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
         """Training and held-out rows; near duplicates stay on one side."""
@@ -150,6 +220,25 @@ class _Maker:
                     wanted[key] -= count
         train = [row for place, row in enumerate(rows) if place not in out]
         return train, [row for place, row in enumerate(rows) if place in out]
+
+
+def _in(rows: Sequence[Row], languages: Collection[str]) -> set[int]:
+    return {place for place, row in enumerate(rows) if row.lang in languages}
+
+
+def _near(rows: Sequence[Row]) -> set[int]:
+    """Rows that nearly repeat an earlier one of the same role and label.
+
+    A benign text and the same with an attack in it are worth keeping, both of them.
+    """
+    kinds: defaultdict[Any, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        kinds[row.role, row.attack].append(place)
+    out: set[int] = set()
+    for places in kinds.values():
+        found = repeats([rows[place].text for place in places])
+        out |= {p for p, other in zip(places, found, strict=True) if other is not None}
+    return out
 
 
 def _kind(row: Row) -> tuple[str, bool]:

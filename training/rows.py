@@ -6,20 +6,24 @@ import gzip
 import io
 import json
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import PipelineError
+from .records import records
 from .stage import write_atomically
 
 __all__ = [
+    "ATTACK_CATEGORIES",
+    "BENIGN_CATEGORIES",
     "Row",
     "Source",
     "Sources",
     "hard",
     "load_sources",
+    "read_published",
     "read_rows",
     "read_source",
     "write_rows",
@@ -38,6 +42,34 @@ _TOOL_CATEGORIES = frozenset(
     }
 )
 
+ATTACK_CATEGORIES = frozenset(
+    {
+        "direct_injection",
+        "indirect_injection",
+        "indirect_injection_bare",
+        "jailbreak",
+        "obfuscated",
+        "prompt_leak",
+    }
+)
+BENIGN_CATEGORIES = frozenset(
+    {
+        "benign_chat",
+        "benign_code",
+        "benign_code_request",
+        "benign_conversation",
+        "benign_document",
+        "benign_roleplay",
+        "benign_tool_output",
+        "benign_tool_prompt",
+        "benign_tool_spec",
+        "hard_negative",
+    }
+)
+# A public test set that tells labels and no categories.
+_MIXED = "mixed"
+
+_USES = ("train", "unseen", "drop")
 
 # Words that attacks in the training sources use far more often than benign texts do.
 _HARD = (
@@ -69,7 +101,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One file of rows and how it is used; see the head of sources.toml."""
+    """Where rows come from and how they are used; see the head of sources.toml."""
 
     origin: str = ""
     licences: tuple[str, ...] = ()
@@ -80,6 +112,15 @@ class Source:
     pieces: str | None = None
     repeat: int = 1
     files: str = ""
+    optional: bool = False
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    hub: str = ""
+    revision: str = ""
+    data_files: str = ""
+    text: str = "text"
+    label: str = "label"
+    labels: Mapping[str, int] = field(default_factory=dict)
+    categories: Mapping[str, str] = field(default_factory=dict)
 
     def role_of(self, category: str) -> str:
         """The role a row of this category has by itself."""
@@ -100,8 +141,16 @@ class Sources:
 
 
 def load_sources(path: Path) -> Sources:
-    """Read the table; a licence that is not allowed is an error, not a warning."""
-    table = tomllib.loads(path.read_text("utf-8"))
+    """Read the table.
+
+    Raises:
+        PipelineError: It cannot be read, an entry of it is not complete, or a source
+            states a licence that is not allowed: that is no warning.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{path}: no table of sources: {error}") from None
     allowed = frozenset(table["allowed"])
     sources = {n: _source(n, value) for n, value in table["sources"].items()}
     for name, source in sources.items():
@@ -116,11 +165,34 @@ def load_sources(path: Path) -> Sources:
 
 def _source(name: str, value: dict[str, Any]) -> Source:
     try:
-        return Source(
+        source = Source(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         )
     except TypeError as error:
         raise PipelineError(f"source {name!r}: {error}") from None
+    if source.use not in _USES:
+        raise PipelineError(
+            f"source {name!r}: no use {source.use!r}. Known: {', '.join(_USES)}"
+        )
+    if source.hub:
+        _check_published(name, source)
+    return source
+
+
+def _check_published(name: str, source: Source) -> None:
+    for key in ("revision", "data_files", "labels", "categories"):
+        if not getattr(source, key):
+            raise PipelineError(f"source {name!r}: with hub goes {key}")
+    meant = set(source.labels.values())
+    if not meant <= {0, 1}:
+        raise PipelineError(f"source {name!r}: labels has to lead to 0 and 1")
+    for label in sorted(meant):
+        known = ATTACK_CATEGORIES if label else BENIGN_CATEGORIES
+        if source.categories.get(str(label)) not in known:
+            raise PipelineError(
+                f'source {name!r}: categories has no category for "{label}". Known: '
+                f"{', '.join(sorted(known))}"
+            )
 
 
 def hard(text: str) -> bool:
@@ -130,25 +202,74 @@ def hard(text: str) -> bool:
 
 
 def read_source(path: Path, source: Source) -> Iterator[Row]:
-    """The rows of a published file, with the role that follows from the category."""
-    open_ = gzip.open if path.suffix == ".gz" else open
-    try:
-        with open_(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                row = json.loads(line)
-                yield Row(
-                    text=row["text"],
-                    role=source.role_of(row["category"]),
-                    labels={"injection": int(row["label"])},
-                    source=row.get("source", path.stem),
-                    category=row["category"],
-                    lang=row["lang"],
-                )
-    except FileNotFoundError:
+    """The rows of a file in our own form, with the role that their category has.
+
+    Raises:
+        PipelineError: A line is not as it has to be; its file and number are named.
+    """
+    for place, record in records(path):
+        category, label = _value(place, record, "category", str), _label(place, record)
+        known = ATTACK_CATEGORIES if label else BENIGN_CATEGORIES
+        if category not in known and category != _MIXED:
+            raise PipelineError(
+                f"{place}: no category of label {label}. Known: "
+                f"{', '.join(sorted(known))}"
+            )
+        yield Row(
+            text=_value(place, record, "text", str),
+            role=source.role_of(category),
+            labels={"injection": label},
+            source=_value(place, {"source": path.stem} | record, "source", str),
+            category=category,
+            lang=_value(place, record, "lang", str, None),
+        )
+
+
+def read_published(path: Path, source: Source) -> Iterator[Row]:
+    """The rows of a file of a data set on the Hub, by the source's columns and labels.
+
+    Raises:
+        PipelineError: A column is not there, or a label is not in the source's map.
+    """
+    for place, record in records(path):
+        text, value = _value(place, record, source.text, str), record.get(source.label)
+        if source.label not in record:
+            raise _absent(place, source.label, record)
+        label = source.labels.get(str(value))
+        if label is None:
+            raise PipelineError(
+                f"{place}: the column {source.label!r} has a value that is not in "
+                f"labels: {', '.join(sorted(source.labels))}"
+            )
+        category = source.categories[str(label)]
+        labels = {"injection": label}
+        yield Row(text, source.role_of(category), labels, path.stem, category)
+
+
+def _label(place: str, record: Mapping[str, Any]) -> int:
+    label: int = _value(place, record, "label", int)
+    if label not in (0, 1):
+        raise PipelineError(f"{place}: the label is neither 0 nor 1")
+    return label
+
+
+def _value(place: str, record: Mapping[str, Any], key: str, *kinds: type | None) -> Any:
+    if key not in record:
+        raise _absent(place, key, record)
+    value = record[key]
+    # A truth value is a number, but no label.
+    if not any(type(value) is (kind or type(None)) for kind in kinds):
+        names = " or ".join("null" if k is None else k.__name__ for k in kinds)
         raise PipelineError(
-            f"{path} is not there; the data lives outside this repository: "
-            "point --data at its folder"
-        ) from None
+            f"{place}: {key!r} is {type(value).__name__}, and has to be {names}"
+        )
+    return value
+
+
+def _absent(place: str, key: str, record: Mapping[str, Any]) -> PipelineError:
+    return PipelineError(
+        f"{place}: no {key!r}; there are {', '.join(sorted(map(str, record)))}"
+    )
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -162,6 +283,14 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0, compresslevel=6) as file:
         for row in rows:
-            line = json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n"
-            file.write(line.encode("utf-8", "replace"))
+            file.write(_line(row))
     write_atomically(path, buffer.getvalue())
+
+
+def _line(row: Row) -> bytes:
+    line = json.dumps(asdict(row), ensure_ascii=False, sort_keys=True) + "\n"
+    try:
+        return line.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate can only be written as an escape.
+        return (json.dumps(asdict(row), sort_keys=True) + "\n").encode()

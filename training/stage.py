@@ -96,7 +96,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _key(stage: Stage, config: Config, needed: Mapping[str, Path]) -> dict[str, Any]:
     from promptguard.text import READING_VERSION
 
-    inputs = {path.name: digest(path) for path in stage.files(config)}
+    # With the folder: two folders may have files of the same name.
+    inputs = {"/".join(p.parts[-2:]): digest(p) for p in stage.files(config)}
     for name, folder in needed.items():
         outputs = _read(folder / MANIFEST).get("outputs", {})
         inputs |= {f"{name}/{file}": value for file, value in outputs.items()}

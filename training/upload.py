@@ -92,7 +92,8 @@ def push(upload: Upload) -> Uploaded:
         PipelineError: The tag names something else, or the Hub refuses.
     """
     check(upload.repository, upload.tag)
-    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    environment = {k: v for k, v in os.environ.items() if k not in offline}
     done = subprocess.run(
         [sys.executable, "-m", "training.upload"],
         input=json.dumps(dataclasses.asdict(upload)),

@@ -19,7 +19,7 @@ PHRASES = Path(__file__).parents[2] / "training" / "phrases.toml"
 
 @pytest.fixture
 def data(world: Path) -> Path:
-    assert main(["data", str(world / "run.toml")]) == 0
+    assert main(["run", str(world / "run.toml"), "--until", "data"]) == 0
     return world / "build" / "data"
 
 
@@ -50,8 +50,9 @@ def test_a_row_that_shares_words_with_an_unseen_text_leaves(data: Path) -> None:
     away = set().union(*(runs(r.text) for r in read_rows(data / "unseen.jsonl.gz")))
     rows = read_rows(data / "train.jsonl.gz")
     assert all(away.isdisjoint(runs(row.text)) for row in rows)
-    summary = json.loads((data / "summary.json").read_text())
-    assert summary["removed for overlap"]["attacks"] >= 1
+    report = json.loads((data / "report.json").read_text())
+    assert report["overlap"]["attacks"] == {"new_attacks": 1}
+    assert report["removed"]["overlap"] == {"attacks": 1}
 
 
 def test_held_out_rows_are_not_trained_on(made: Path) -> None:

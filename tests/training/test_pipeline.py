@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 STAGES = (
-    *("data", "augment", "train", "temperature", "export"),
+    *("sources", "data", "augment", "train", "temperature", "export"),
     *("quantize", "calibrate", "evaluate", "bundle", "publish"),
 )
 
@@ -96,7 +96,7 @@ def test_an_interrupted_training_ends_the_same(world: Path) -> None:
     from training.__main__ import main
 
     run = [str(world / "run.toml")]
-    assert main(["data", *run]) == 0
+    assert main(["run", *run, "--until", "data"]) == 0
     assert main(["augment", *run]) == 0
     assert main(["train", *run]) == 0
     whole = load_file(world / "build" / "train" / "model.safetensors")
@@ -136,7 +136,7 @@ def test_training_ends_where_unseen_sources_gain_no_more(
         text.replace("[train]\n", "[train]\nvalidate_every = 4\npatience = 2\n")
     )
     run = [str(settings)]
-    assert main(["data", *run]) == 0
+    assert main(["run", *run, "--until", "data"]) == 0
     assert main(["augment", *run]) == 0
 
     figures = iter([0.2, 0.6, 0.5, 0.4, 0.9])

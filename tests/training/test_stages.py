@@ -57,7 +57,14 @@ def test_a_licence_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
 def test_absent_data_says_where_to_point(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["data", str(FIRST), "--data", str(tmp_path), "--build", str(tmp_path)]
+    arguments = [
+        "sources",
+        str(FIRST),
+        "--data",
+        str(tmp_path),
+        "--build",
+        str(tmp_path),
+    ]
     assert main(arguments) == 2
     assert "point --data at it" in capsys.readouterr().err
 

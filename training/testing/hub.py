@@ -97,7 +97,8 @@ class LoopbackHub:
 
     def environment(self, home: Path, token: str | None = TOKEN) -> dict[str, str]:
         """An environment for a client process whose cache is ``home``."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+        others = ("HF_", "TRANSFORMERS_OFFLINE")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         kept |= {
             "HF_ENDPOINT": self.endpoint,
             "HF_HOME": str(home),

@@ -1,0 +1,168 @@
+"""Files of data sets on the Hub, at a revision.
+
+As with ``training.upload``, ``huggingface_hub`` decides when it is imported whether it
+is online and which Hub it talks to. So the download is a process of its own:
+``python -m training.fetch`` with a request on standard input. ``HF_ENDPOINT``,
+``HF_HUB_OFFLINE`` and ``HF_TOKEN`` are the client's, and so is its cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import faults
+from .errors import PipelineError
+from .faults import AGAIN, MissingToken, Unreachable, causes, explained
+
+__all__ = ["Fetched", "Wanted", "fetch", "main"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Files of a data set.
+
+    Args:
+        source: The source they are for, named in errors.
+        repository: As in ``organisation/name``.
+        revision: The full id of a commit, or a branch or tag.
+        files: A pattern of their paths in the repository.
+    """
+
+    source: str
+    repository: str
+    revision: str
+    files: str
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Where they are now: the commit, and the files by their path in the repository."""
+
+    commit: str
+    files: dict[str, str]
+
+
+def fetch(wanted: Wanted) -> Fetched:
+    """Fetch, in a process that is online unless ``HF_HUB_OFFLINE`` is set.
+
+    Raises:
+        Unreachable: The Hub does not answer, or is not to be asked.
+        MissingToken: The Hub does not show the data set without another token.
+        PipelineError: It has no such data set, revision or file.
+    """
+    # Set by the pipeline for the stages; HF_HUB_OFFLINE is the user's own.
+    environment = {k: v for k, v in os.environ.items() if k != "TRANSFORMERS_OFFLINE"}
+    done = subprocess.run(
+        [sys.executable, "-m", "training.fetch"],
+        input=json.dumps(dataclasses.asdict(wanted)),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise PipelineError(
+            f"source {wanted.source!r}: the download of {wanted.repository} ended with "
+            f"status {done.returncode}; {AGAIN}"
+        ) from None
+    if "error" in answer:
+        kind = getattr(faults, answer["error"], PipelineError)
+        raise kind(answer["message"])
+    return Fetched(**answer)
+
+
+def main() -> int:
+    """The download's own process: a request in, an answer out."""
+    wanted = Wanted(**json.load(sys.stdin))
+    try:
+        answer = dataclasses.asdict(_fetch(wanted))
+    except Exception as error:
+        problem = _refused(error, wanted)
+        answer = {"error": type(problem).__name__, "message": str(problem)}
+    print(json.dumps(answer))
+    return "error" in answer
+
+
+def _fetch(wanted: Wanted) -> Fetched:
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise PipelineError(
+            f"source {wanted.source!r}: huggingface_hub is not installed; it is part "
+            "of the training environment: make train-env"
+        ) from None
+    api, commit, paths = HfApi(), wanted.revision, [wanted.files]
+    if any(sign in wanted.files for sign in "*?[") or not _is_commit(commit):
+        info = api.dataset_info(wanted.repository, revision=wanted.revision)
+        commit = str(info.sha)
+        known = [file.rfilename for file in info.siblings or ()]
+        paths = sorted(fnmatch.filter(known, wanted.files))
+        if not paths:
+            raise PipelineError(
+                f"source {wanted.source!r}: no file of {wanted.repository} at {commit} "
+                f"matches data_files = {wanted.files!r}; there are {', '.join(known)}"
+            )
+    # Nothing is asked for what is in the cache at a commit.
+    files = {
+        path: str(
+            api.hf_hub_download(
+                wanted.repository, path, repo_type="dataset", revision=commit
+            )
+        )
+        for path in paths
+    }
+    return Fetched(commit, files)
+
+
+def _is_commit(revision: str) -> bool:
+    return len(revision) == 40 and not set(revision) - set("0123456789abcdef")
+
+
+def _refused(error: Exception, wanted: Wanted) -> PipelineError:
+    """The error in terms of the table of sources."""
+    where = f"source {wanted.source!r}"
+    chain = list(causes(error))
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if "RevisionNotFoundError" in names:
+        return PipelineError(
+            f"{where}: the data set {wanted.repository} has no revision "
+            f"{wanted.revision!r}; set revision to one of its commits"
+        )
+    # The client wraps what it has not got: neither an answer nor a file in its cache.
+    away = "LocalEntryNotFoundError" in names
+    statuses = [getattr(getattr(c, "response", None), "status_code", 0) for c in chain]
+    if any(isinstance(status, int) and status >= 500 for status in statuses):
+        away = True
+    problem = explained(error, f"{where}: the Hub, for {wanted.repository},")
+    if away or isinstance(problem, Unreachable):
+        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        return Unreachable(
+            f"{where}: {endpoint} does not answer for {wanted.repository}{offline}"
+        )
+    if "EntryNotFoundError" in names:
+        return PipelineError(
+            f"{where}: {wanted.repository} has no file {wanted.files!r} at "
+            f"{wanted.revision}; correct data_files"
+        )
+    if "RepositoryNotFoundError" in names:
+        return MissingToken(
+            f"{where}: the Hub has no data set {wanted.repository!r}, or shows it to "
+            "others only: correct hub, or put a token that may read it into HF_TOKEN"
+        )
+    return problem
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""The sources stage: every source as one file of rows, and a list of what went in."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .config import Config
+from .errors import PipelineError
+from .faults import Unreachable, explained
+from .fetch import Wanted, fetch
+from .rows import (
+    Row,
+    Source,
+    Sources,
+    load_sources,
+    read_published,
+    read_source,
+    write_rows,
+)
+from .stage import digest, write_atomically
+
+__all__ = ["INVENTORY", "Found", "files", "find", "inputs", "make", "read", "written"]
+
+INVENTORY = "inventory.json"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a source, by the name they have in the table.
+
+    Args:
+        files: Where they lie; the name is the path in the data set, or the last part.
+        commit: Of the data set on the Hub; empty for files of this machine.
+    """
+
+    files: Mapping[str, Path]
+    commit: str = ""
+
+
+def files(config: Config) -> list[Path]:
+    """Every file of this machine that the stage reads.
+
+    Raises:
+        PipelineError: One is missing that the Hub does not have either.
+    """
+    sources = load_sources(config.sources_file)
+    paths = [
+        path
+        for name, source in _used(sources).items()
+        for path in _local(config, name, source).values()
+        if path.is_file() or not (source.hub or source.optional)
+    ]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise PipelineError(
+            f"{missing[0]} is not there ({len(missing)} of {len(paths)} files are "
+            "missing); the data lives outside this repository: point --data at it"
+        )
+    return [*paths, config.sources_file]
+
+
+def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
+    """Write NAME.jsonl.gz for each source that is used, and ``inventory.json``."""
+    try:
+        _make(config, out)
+    except OSError as error:
+        raise explained(error, f"sources: {out}") from None
+
+
+def find(config: Config, name: str, source: Source) -> Found:
+    """The files of a source, from this machine or from the Hub, as they should be.
+
+    Raises:
+        Unreachable: The Hub does not answer, and there is no file here.
+        PipelineError: There is nothing, or a file is not the one the table states.
+    """
+    here = {n: p for n, p in _local(config, name, source).items() if p.is_file()}
+    found = Found(here)
+    if source.hub and (config.sources.prefer == "hub" or not here):
+        try:
+            found = _from_hub(name, source)
+        except Unreachable as error:
+            if not here:
+                missing = next(iter(_local(config, name, source).values()))
+                raise Unreachable(
+                    f"{error}, and {missing} is not there; go online, or point --data "
+                    "at the data folder"
+                ) from None
+            print(f"  {error}: taken from {next(iter(here.values()))}", flush=True)
+    for file, path in found.files.items():
+        stated = source.sha256.get(file)
+        if stated and (actual := digest(path)) != stated:
+            raise PipelineError(
+                f"source {name!r}: {path} is not the file that "
+                f"{config.sources_file.name} states (SHA-256 {actual}, not {stated}); "
+                "restore it, or look at what changed and state the new hash"
+            )
+    return found
+
+
+def read(name: str, source: Source, found: Found) -> Iterator[Row]:
+    """The rows of a source, the same wherever its files come from."""
+    reader = read_published if found.commit else read_source
+    for path in found.files.values():
+        for row in reader(path, source):
+            yield replace(row, source=name)
+
+
+def written(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the stage wrote into its folder, by source.
+
+    Raises:
+        PipelineError: It has not run.
+    """
+    try:
+        inventory = json.loads((folder / INVENTORY).read_bytes())
+    except (OSError, ValueError):
+        raise PipelineError(
+            f"{folder / INVENTORY} cannot be read; run the stage sources first"
+        ) from None
+    found: dict[str, dict[str, Any]] = inventory["sources"]
+    return found
+
+
+def inputs(folder: Path) -> list[dict[str, Any]]:
+    """Every file that went in, by hash and licence: what a bundle states."""
+    return [
+        {
+            "name": name,
+            "file": file,
+            "sha256": value,
+            "licences": entry["licences"],
+            "use": entry["use"],
+        }
+        for name, entry in written(folder).items()
+        for file, value in entry["files"].items()
+    ]
+
+
+def _make(config: Config, out: Path) -> None:
+    sources = load_sources(config.sources_file)
+    inventory: dict[str, Any] = {}
+    for name, source in _used(sources).items():
+        found = find(config, name, source)
+        if source.optional and not found.files:
+            print(f"  {name}: no file matches {source.files}, and none has to")
+            continue
+        rows = list(read(name, source, found))
+        if not rows:
+            raise PipelineError(
+                f"source {name!r}: no row in {', '.join(found.files)}; set "
+                'use = "drop", or restore the file'
+            )
+        path = out / f"{name}.jsonl.gz"
+        write_rows(path, rows)
+        inventory[name] = _entry(source, found) | {
+            "rows sha256": digest(path),
+            "rows": dict(sorted(Counter(_label(row) for row in rows).items())),
+        }
+    table = {"table": digest(config.sources_file), "sources": inventory}
+    text = json.dumps(table, indent=1) + "\n"
+    write_atomically(out / INVENTORY, text.encode())
+    total = sum(sum(entry["rows"].values()) for entry in inventory.values())
+    published = sum(entry["from"] != "local" for entry in inventory.values())
+    print(f"{total:,} rows of {len(inventory)} sources, {published} from the Hub")
+
+
+def _entry(source: Source, found: Found) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "use": source.use,
+        "licences": list(source.licences),
+        "origin": source.origin,
+        "from": source.hub if found.commit else "local",
+        "files": {name: digest(path) for name, path in found.files.items()},
+    }
+    if found.commit:
+        entry |= {"revision": source.revision, "commit": found.commit}
+    return entry
+
+
+def _label(row: Row) -> str:
+    return "attack" if row.attack else "benign"
+
+
+def _used(sources: Sources) -> dict[str, Source]:
+    return {n: s for n, s in sources.training.items() if s.use != "drop"}
+
+
+def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
+    """Ours lie beside the table, others in the data folder."""
+    if source.files:
+        folder = config.sources_file.parent
+        found = sorted(folder.glob(source.files)) or [folder / source.files]
+        return {path.relative_to(folder).as_posix(): path for path in found}
+    file = f"{name}.jsonl.gz"
+    return {file: Path(config.data_root) / "injection" / file}
+
+
+def _from_hub(name: str, source: Source) -> Found:
+    fetched = fetch(
+        Wanted(
+            source=name,
+            repository=source.hub,
+            revision=source.revision,
+            files=source.data_files,
+        )
+    )
+    files = {file: Path(path) for file, path in fetched.files.items()}
+    return Found(files, fetched.commit)
