@@ -11,7 +11,7 @@ from pathlib import Path
 from . import config as configuration
 from .config import Config
 from .errors import PipelineError
-from .stage import Stage, run
+from .stage import Stage, run_all, table
 
 __all__ = ["STAGES", "main"]
 
@@ -160,8 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
         config = configuration.load(
             options.config, data_root=options.data, build=options.build
         )
-        for stage in _chosen(options):
-            run(stage, config, force=options.force)
+        done = run_all(_chosen(options), config, force=options.force)
+        if any(stage.made for stage in done):
+            print(f"\n{table(done)}")
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
