@@ -11,7 +11,7 @@ from pathlib import Path
 from . import config as configuration
 from .config import Config
 from .errors import PipelineError
-from .stage import Stage, run
+from .stage import Stage, run_all, table
 
 __all__ = ["STAGES", "main"]
 
@@ -69,6 +69,10 @@ def _encoder_files(config: Config) -> list[Path]:
     return [folder / name for name in names]
 
 
+def _windows(config: Config) -> list[int]:
+    return [config.data.window, config.data.overlap]
+
+
 def _destinations(config: Config) -> object:
     from . import publish
 
@@ -90,12 +94,15 @@ STAGES = (
         needs=("sources",),
         settings=lambda config: config.data,
         files=_data_files,
+        reading=True,
     ),
     Stage(
         "augment",
         "texts into rows of one window, with attacks planted in them",
         _work("augment"),
         needs=("data",),
+        reads=("data/train.jsonl.gz", "data/heldout.jsonl.gz"),
+        reading=True,
         settings=lambda config: [config.augment, config.data],
         files=lambda config: [
             config.sources_file,
@@ -108,7 +115,13 @@ STAGES = (
         "fine-tune the encoder with a head per label set",
         _work("train"),
         needs=("data", "augment"),
-        settings=lambda config: [config.train, config.heads, config.data],
+        reads=("data/unseen.jsonl.gz", "augment/train.jsonl.gz"),
+        settings=lambda config: [
+            config.train,
+            config.heads,
+            *_windows(config),
+            config.data.unseen_languages,
+        ],
         files=_encoder_files,
         resumes=True,
     ),
@@ -117,6 +130,12 @@ STAGES = (
         "make the scores probabilities, on rows held out of training",
         _work("temperature"),
         needs=("augment", "train"),
+        reads=(
+            "augment/heldout.jsonl.gz",
+            "train/config.json",
+            "train/model.safetensors",
+        ),
+        settings=_windows,
     ),
     Stage(
         "export",
@@ -129,14 +148,21 @@ STAGES = (
         "int8 weights, one scale per channel, in a folder the library can load",
         _work("quantize"),
         needs=("export",),
-        settings=lambda config: [config.name, config.data.window, config.data.overlap],
+        settings=lambda config: [config.name, *_windows(config)],
         files=lambda config: _encoder_files(config)[2:],
+        reading=True,
     ),
     Stage(
         "calibrate",
         "thresholds by false-positive rate, through the library, on benign texts",
         _work("calibrate"),
         needs=("data", "quantize"),
+        reads=(
+            "data/benign.jsonl.gz",
+            *(f"quantize/{name}" for name in ("bundle.json", "model.onnx")),
+            "quantize/tokenizer.json",
+        ),
+        reading=True,
         settings=lambda config: config.calibrate,
     ),
     Stage(
@@ -144,6 +170,7 @@ STAGES = (
         "the test sets and the unseen sources, through the library",
         _work("evaluate"),
         needs=("data", "calibrate"),
+        reading=True,
         settings=lambda config: config.evaluate,
         files=lambda config: [config.sources_file],
     ),
@@ -175,8 +202,9 @@ def main(arguments: list[str] | None = None) -> int:
         config = configuration.load(
             options.config, data_root=options.data, build=options.build
         )
-        for stage in _chosen(options):
-            run(stage, config, force=options.force)
+        done = run_all(_chosen(options), config, force=options.force)
+        if any(stage.made for stage in done):
+            print(f"\n{table(done)}")
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
 
 from .errors import PipelineError
 
@@ -14,14 +17,17 @@ __all__ = [
     "DiskFull",
     "MissingToken",
     "Unreachable",
+    "Unreadable",
     "causes",
     "explained",
+    "is_full",
     "without_secrets",
 ]
 
 AGAIN = "run the same command again: what is done is not done twice"
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_LEAST_ROOM = 2**20
 # By name, because each client has its own exceptions for it.
 _NO_ANSWER = {"ConnectionError", "ConnectError", "Timeout", "TimeoutException"}
 _NO_ANSWER |= {"TimeoutError", "MaxRetryError", "NetworkError", "OfflineModeIsEnabled"}
@@ -38,6 +44,24 @@ class MissingToken(PipelineError):
 class DiskFull(PipelineError):
     """There is no space left on a disk."""
 
+    @classmethod
+    def at(cls, where: str, folder: Path | None = None) -> Self:
+        """With the stage or the server, and the folder, for the message."""
+        place = where if folder is None else f"{where}: {folder}"
+        return cls(f"{place}: no space is left on the disk; make room and {AGAIN}")
+
+
+class Unreadable(PipelineError):
+    """A file or a folder cannot be read or written."""
+
+    @classmethod
+    def because(cls, where: str, error: OSError) -> Self:
+        """With the stage, and the file that the error names, for the message."""
+        return cls(
+            f"{where}: {error.filename}: {error.strerror or type(error).__name__}; "
+            "look at its path and its rights, or choose with --build and --data"
+        )
+
 
 def explained(error: BaseException, where: str) -> PipelineError:
     """The error of a library as one that says where it was and what to do.
@@ -50,7 +74,7 @@ def explained(error: BaseException, where: str) -> PipelineError:
         return error
     chain = list(causes(error))
     if any(_is_full(cause) for cause in chain):
-        return DiskFull(f"{where}: no space is left on the disk; make room and {AGAIN}")
+        return DiskFull.at(where)
     names = {kind.__name__ for cause in chain for kind in type(cause).__mro__}
     if names & _NO_ANSWER:
         return Unreachable(f"{where} does not answer; {AGAIN}")
@@ -75,8 +99,26 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def is_full(error: BaseException, folder: Path) -> bool:
+    """True if the error came of a full disk.
+
+    Args:
+        folder: What was written to. Some libraries, torch for one, say no more than
+            that they could not write; whether there is room is looked at then.
+    """
+    if any(_is_full(cause) for cause in causes(error)):
+        return True
+    if isinstance(error, PipelineError | OSError):
+        return False
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_ROOM
+    except OSError:
+        return False
+
+
 def _is_full(cause: BaseException) -> bool:
     if isinstance(cause, OSError) and cause.errno in _NO_SPACE:
         return True
-    # What SQLite says, through whatever stands between.
-    return "database or disk is full" in str(cause)
+    # What SQLite and safetensors say, through whatever stands between.
+    told = str(cause)
+    return "database or disk is full" in told or "No space left on device" in told

@@ -1,23 +1,46 @@
-"""Stages: each writes one folder with a manifest, skipped while nothing changes."""
+"""Stages: each writes one folder with a manifest, skipped while nothing changes.
+
+A stage writes into a folder beside its own, which takes the old one's place when it is
+whole. So a run that is stopped anywhere, by anything, goes on when it is started again,
+and ends as if it had not been stopped.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .config import Config
+from .errors import PipelineError
+from .faults import DiskFull, Unreadable, explained, is_full
+from .files import Digests, alone, digest, discard, sync, write_atomically
+from .memory import forget_peak, peak
 
-__all__ = ["MANIFEST", "Stage", "digest", "run", "write_atomically"]
+__all__ = [
+    "MANIFEST",
+    "Altered",
+    "Done",
+    "Stage",
+    "digest",
+    "run",
+    "run_all",
+    "table",
+    "write_atomically",
+]
 
 MANIFEST = "manifest.json"
+_KEY = "key.json"
+
+
+class Altered(PipelineError):
+    """A file of a stage is not what the stage wrote."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +53,11 @@ class Stage:
         work: Writes the results into the folder it is given. It also gets the
             folders of the stages it needs, by name.
         needs: Stages whose results it reads.
+        reads: The files of those stages that its results depend on, as in
+            ``data/unseen.jsonl.gz``; all of them where nothing is named.
         settings: The part of the configuration it depends on.
         files: Files it reads from outside the build folder.
+        reading: Its results depend on how the library reads a text.
         resumes: Keep a half-finished folder, so that the work can go on from it.
     """
 
@@ -39,76 +65,215 @@ class Stage:
     purpose: str
     work: Callable[[Config, Mapping[str, Path], Path], None]
     needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     settings: Callable[[Config], object] = lambda config: None
     files: Callable[[Config], list[Path]] = lambda config: []
+    reading: bool = False
     resumes: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a stage.
+
+    Args:
+        made: False where nothing had changed; the rest tells of when it was made.
+        seconds: Of the run that finished it.
+        peak: The most memory the process held meanwhile, in bytes, where known.
+    """
+
+    stage: str
+    made: bool
+    seconds: float
+    peak: int | None
 
 
 def run(stage: Stage, config: Config, *, force: bool = False) -> Path:
     """The stage's folder, made now unless an equal one is there already."""
+    run_all([stage], config, force=force)
+    return Path(config.build) / stage.name
+
+
+def run_all(
+    stages: Iterable[Stage], config: Config, *, force: bool = False
+) -> list[Done]:
+    """Run stages in order, each unless its inputs and settings are those of last time.
+
+    Raises:
+        Altered: A file that a stage wrote is missing, or is another one now.
+        DiskFull: There is no space left; what was finished before is kept.
+        Unreadable: The build folder, or a file that a stage reads, cannot be read.
+        PipelineError: Another run is in the build folder, or a stage cannot go on.
+    """
     build = Path(config.build)
-    folder = build / stage.name
-    needed = {name: build / name for name in stage.needs}
-    key = _key(stage, config, needed)
-    if not force and _read(folder / MANIFEST).get("key") == key:
-        print(f"{stage.name}: unchanged")
-        return folder
-    print(f"{stage.name}: {stage.purpose}", flush=True)
-    scratch = build / f".{stage.name}"
-    if not (stage.resumes and _read(scratch / "key.json").get("key") == key):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        write_atomically(scratch / "key.json", _dump({"key": key}))
-    begin = time.monotonic()
-    stage.work(config, needed, scratch)
-    (scratch / "key.json").unlink()
-    outputs = {
-        path.relative_to(scratch).as_posix(): digest(path)
-        for path in sorted(scratch.rglob("*"))
-        if path.is_file()
-    }
-    manifest = {
-        "stage": stage.name,
-        "key": key,
-        "outputs": outputs,
-        "seconds": round(time.monotonic() - begin, 1),
-    }
-    write_atomically(scratch / MANIFEST, _dump(manifest))
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
-    print(f"{stage.name}: done in {manifest['seconds']} s", flush=True)
-    return folder
+    digests = Digests()
+    with contextlib.ExitStack() as stack:
+        with _explained("the build folder", build):
+            stack.enter_context(alone(build))
+        return [_Run(stage, config, digests).go(force) for stage in stages]
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def table(done: Iterable[Done]) -> str:
+    """Stage, seconds and memory, a line for each."""
+    lines = [f"{'stage':12} {'seconds':>8} {'peak MB':>8}"]
+    for d in done:
+        memory = "" if d.peak is None else f"{d.peak / 1e6:,.0f}"
+        note = "" if d.made else "  unchanged"
+        lines.append(f"{d.stage:12} {d.seconds:8,.1f} {memory:>8}{note}")
+    return "\n".join(lines)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)
+class _Run:
+    """A stage with its folders."""
+
+    def __init__(self, stage: Stage, config: Config, digests: Digests) -> None:
+        self.stage, self.config, self.digests = stage, config, digests
+        self.build = Path(config.build)
+        self.folder = self.build / stage.name
+        self.scratch = self.build / f".{stage.name}"
+        self.old = self.build / f".{stage.name}.old"
+        self.needed = {name: self.build / name for name in stage.needs}
+
+    def go(self, force: bool) -> Done:
+        with _explained(self.stage.name, self.folder):
+            self._recover()
+            key = self._key()
+            manifest = _read(self.folder / MANIFEST)
+            made = force or manifest.get("key") != key
+            if made:
+                self._make(key)
+                manifest = _read(self.folder / MANIFEST)
+            else:
+                self._check(self.stage.name, manifest)
+                print(f"{self.stage.name}: unchanged", flush=True)
+        return Done(
+            self.stage.name, made, manifest.get("seconds", 0.0), manifest.get("peak")
+        )
+
+    def _recover(self) -> None:
+        """Undo a change of folders that was stopped between its two halves."""
+        if self.old.exists() and not self.folder.exists():
+            self.old.rename(self.folder)
+        discard(self.old)
+
+    def _key(self) -> dict[str, Any]:
+        """Whatever the results depend on."""
+        from promptguard.text import READING_VERSION
+
+        files: dict[str, list[str]] = {}
+        for path in self.stage.files(self.config):
+            # Not the whole path: data that lies elsewhere is the same data.
+            files.setdefault(f"{path.parent.name}/{path.name}", []).append(
+                self.digests(path)
+            )
+        key = {
+            "files": files,
+            "needs": {name: self._outputs(name) for name in self.needed},
+            "settings": self.stage.settings(self.config),
+            "seed": self.config.seed,
+        }
+        if self.stage.reading:
+            key["reading"] = READING_VERSION
+        # As it will be read back: tuples are lists there.
+        return json.loads(_dump(key))  # type: ignore[no-any-return]
+
+    def _outputs(self, name: str) -> Mapping[str, str]:
+        manifest = _read(self.needed[name] / MANIFEST)
+        if not manifest:
+            raise PipelineError(
+                f"{self.stage.name}: {self.needed[name]} holds no results of the stage "
+                f"{name}; run that first: {self._command(name)}"
+            )
+        outputs: Mapping[str, str] = manifest.get("outputs", {})
+        reads = self.stage.reads
+        return {f: h for f, h in outputs.items() if not reads or f"{name}/{f}" in reads}
+
+    def _check(self, name: str, manifest: Mapping[str, Any]) -> None:
+        """See that the files of a stage are those that it wrote."""
+        for file, stated in manifest.get("outputs", {}).items():
+            path = self.build / name / file
+            if not path.is_file():
+                problem = "is missing"
+            elif self.digests(path) != stated:
+                problem = "is not what the stage wrote: its SHA-256 is another"
+            else:
+                continue
+            raise Altered(
+                f"{name}: {path} {problem}; make it again: {self._command(name)} "
+                "--force"
+            )
+
+    def _command(self, name: str) -> str:
+        return f"python -m training {name} {self.config.file}"
+
+    def _make(self, key: dict[str, Any]) -> None:
+        stage, scratch = self.stage, self.scratch
+        for name, folder in self.needed.items():
+            self._check(name, _read(folder / MANIFEST))
+        if _read(scratch / MANIFEST).get("key") == key:
+            # All was done but the last step.
+            self._take_place()
+            print(f"{stage.name}: was done", flush=True)
+            return
+        print(f"{stage.name}: {stage.purpose}", flush=True)
+        if stage.resumes and _read(scratch / _KEY).get("key") == key:
+            for half in list(scratch.rglob("*.part")):
+                half.unlink()
+        else:
+            discard(scratch, MANIFEST, _KEY)
+            scratch.mkdir()
+            write_atomically(scratch / _KEY, _dump({"key": key}))
+        forget_peak()
+        begin = time.monotonic()
+        try:
+            stage.work(self.config, self.needed, scratch)
+            outputs = self._settle()
+            seconds = round(time.monotonic() - begin, 1)
+            manifest = {"stage": stage.name, "key": key, "outputs": outputs}
+            manifest |= {"seconds": seconds, "peak": peak()}
+            write_atomically(scratch / MANIFEST, _dump(manifest))
+        except Exception as error:
+            full = is_full(error, self.build)
+            if (full or isinstance(error, DiskFull)) and not stage.resumes:
+                # It is of no use any more, and in the way.
+                shutil.rmtree(scratch, ignore_errors=True)
+            if full:
+                raise DiskFull.at(stage.name, self.folder) from error
+            raise
+        self._take_place()
+        print(f"{stage.name}: done in {seconds} s", flush=True)
+
+    def _settle(self) -> dict[str, str]:
+        """Have all that the stage wrote on the disk; the hashes of its files."""
+        outputs = {}
+        for path in sorted(self.scratch.rglob("*")):
+            if path.is_dir() or path.is_file():
+                sync(path)
+            name = path.relative_to(self.scratch).as_posix()
+            if path.is_file() and name != _KEY:
+                outputs[name] = self.digests(path)
+        return outputs
+
+    def _take_place(self) -> None:
+        (self.scratch / _KEY).unlink(missing_ok=True)
+        sync(self.scratch)
+        if self.folder.exists():
+            self.folder.rename(self.old)
+        self.scratch.rename(self.folder)
+        sync(self.build)
+        discard(self.old)
 
 
-def _key(stage: Stage, config: Config, needed: Mapping[str, Path]) -> dict[str, Any]:
-    from promptguard.text import READING_VERSION
-
-    # With the folder: two folders may have files of the same name.
-    inputs = {"/".join(p.parts[-2:]): digest(p) for p in stage.files(config)}
-    for name, folder in needed.items():
-        outputs = _read(folder / MANIFEST).get("outputs", {})
-        inputs |= {f"{name}/{file}": value for file, value in outputs.items()}
-    key = {
-        "inputs": inputs,
-        "settings": stage.settings(config),
-        "seed": config.seed,
-        "reading": READING_VERSION,
-    }
-    # As it will be read back: tuples are lists there.
-    return json.loads(_dump(key))  # type: ignore[no-any-return]
+@contextlib.contextmanager
+def _explained(what: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_full(error, folder):
+            raise DiskFull.at(what, folder) from error
+        if error.filename is not None:
+            raise Unreadable.because(what, error) from error
+        raise explained(error, f"{what}: {folder}") from error
 
 
 def _dump(value: object) -> bytes:
@@ -117,7 +282,9 @@ def _dump(value: object) -> bytes:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """A manifest; one that is not there, or was cut short, states nothing."""
     try:
-        return json.loads(path.read_bytes())  # type: ignore[no-any-return]
-    except (OSError, ValueError):
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
         return {}
+    return value if isinstance(value, dict) else {}

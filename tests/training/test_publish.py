@@ -91,10 +91,11 @@ def config(tmp_path: Path, tables: Path) -> Config:
     """A run whose stages before this one are done."""
     build = tmp_path / "build"
     write_bundle(build / "bundle")
-    (build / "bundle" / "manifest.json").write_text("{}")
+    manifest = '{"outputs": {}}'
+    (build / "bundle" / "manifest.json").write_text(manifest)
     for name in ("augment", "evaluate"):
         (build / name).mkdir()
-        (build / name / "manifest.json").write_text("{}")
+        (build / name / "manifest.json").write_text(manifest)
     (build / "augment" / "summary.json").write_text('{"train": 3}')
     (build / "augment" / "train.jsonl.gz").write_bytes(b"texts of others")
     (build / "evaluate" / "report.json").write_text(json.dumps(REPORT))
