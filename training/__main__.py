@@ -178,7 +178,7 @@ STAGES = (
         "bundle",
         "the folder that the library ships",
         _work("bundle"),
-        needs=("augment", "calibrate", "evaluate"),
+        needs=("sources", "augment", "calibrate", "evaluate"),
         settings=lambda config: config.release,
         files=lambda config: [config.sources_file],
     ),

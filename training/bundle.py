@@ -15,6 +15,7 @@ from .config import Config
 from .evaluate import markdown
 from .folder import read_statement, write_statement
 from .rows import Sources, load_sources
+from .sources import inputs
 from .stage import digest, write_atomically
 
 __all__ = ["card", "make"]
@@ -78,7 +79,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "configuration": config.name,
         "seed": config.seed,
         "data": digest(needed["augment"] / "train.jsonl.gz"),
-        "sources": digest(config.sources_file),
+        "table": digest(config.sources_file),
+        "sources": inputs(needed["sources"]),
     }
     write_statement(out, statement)
     release = Path(config.release)

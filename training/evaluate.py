@@ -21,8 +21,9 @@ from promptguard.runtime.bundle import Bundle
 from .config import Config
 from .data import benchmark_rows
 from .metrics import auc, interval
-from .rows import Row, load_sources, read_source
+from .rows import Row, load_sources
 from .scoring import Scored, score
+from .sources import read
 from .stage import write_atomically
 
 __all__ = ["evaluate", "make", "markdown"]
@@ -49,10 +50,8 @@ def evaluate(config: Config, model: str | None, command: str) -> dict[str, Any]:
     """
     sources = load_sources(config.sources_file)
     sets = {f"benchmark:{n}": r for n, r in benchmark_rows(config, sources).items()}
-    root = Path(config.data_root) / "injection"
     for name, source in sources.used("unseen").items():
-        rows = list(read_source(root / f"{name}.jsonl.gz", source))
-        sets[f"unseen:{name}"] = rows
+        sets[f"unseen:{name}"] = list(read(config, name, source))
     fpr = config.evaluate.fpr
     judged = [
         Judged(name, row, found)

@@ -8,6 +8,7 @@ is online and which Hub it talks to. So the download is a process of its own:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import json
@@ -97,32 +98,39 @@ def main() -> int:
 def _fetch(wanted: Wanted) -> Fetched:
     try:
         from huggingface_hub import HfApi
+        from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError:
         raise PipelineError(
             f"source {wanted.source!r}: huggingface_hub is not installed; it is part "
             "of the training environment: make train-env"
         ) from None
-    api, commit, paths = HfApi(), wanted.revision, [wanted.files]
-    if any(sign in wanted.files for sign in "*?[") or not _is_commit(commit):
-        info = api.dataset_info(wanted.repository, revision=wanted.revision)
-        commit = str(info.sha)
-        known = [file.rfilename for file in info.siblings or ()]
-        paths = sorted(fnmatch.filter(known, wanted.files))
-        if not paths:
-            raise PipelineError(
-                f"source {wanted.source!r}: no file of {wanted.repository} at {commit} "
-                f"matches data_files = {wanted.files!r}; there are {', '.join(known)}"
-            )
-    # Nothing is asked for what is in the cache at a commit.
-    files = {
-        path: str(
-            api.hf_hub_download(
-                wanted.repository, path, repo_type="dataset", revision=commit
-            )
+    api = HfApi()
+
+    def download(path: str, commit: str, cached: bool = False) -> str:
+        file = api.hf_hub_download(
+            wanted.repository,
+            path,
+            repo_type="dataset",
+            revision=commit,
+            local_files_only=cached,
         )
-        for path in paths
-    }
-    return Fetched(commit, files)
+        return str(file)
+
+    if _is_commit(wanted.revision):
+        with contextlib.suppress(LocalEntryNotFoundError):
+            # Nothing is asked for a file of a commit that is in the cache.
+            file = download(wanted.files, wanted.revision, cached=True)
+            return Fetched(wanted.revision, {wanted.files: file})
+    # First of all, because this request is not tried again and again.
+    info = api.dataset_info(wanted.repository, revision=wanted.revision)
+    commit, known = str(info.sha), [file.rfilename for file in info.siblings or ()]
+    paths = sorted(fnmatch.filter(known, wanted.files))
+    if not paths:
+        raise PipelineError(
+            f"source {wanted.source!r}: no file of {wanted.repository} at {commit} "
+            f"matches data_files = {wanted.files!r}; there are {', '.join(known)}"
+        )
+    return Fetched(commit, {path: download(path, commit) for path in paths})
 
 
 def _is_commit(revision: str) -> bool:
@@ -150,11 +158,6 @@ def _refused(error: Exception, wanted: Wanted) -> PipelineError:
         offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         return Unreachable(
             f"{where}: {endpoint} does not answer for {wanted.repository}{offline}"
-        )
-    if "EntryNotFoundError" in names:
-        return PipelineError(
-            f"{where}: {wanted.repository} has no file {wanted.files!r} at "
-            f"{wanted.revision}; correct data_files"
         )
     if "RepositoryNotFoundError" in names:
         return MissingToken(

@@ -58,9 +58,8 @@ def _json_lines(path: Path) -> Iterator[Record]:
                 raise PipelineError(f"{place}: not UTF-8") from None
             except json.JSONDecodeError as error:
                 # Without the text that stands there.
-                raise PipelineError(
-                    f"{place}: no JSON ({error.msg} at character {error.pos})"
-                ) from None
+                told = f"{error.msg.removesuffix(' at')}, character {error.pos}"
+                raise PipelineError(f"{place}: no JSON ({told})") from None
             if not isinstance(record, dict):
                 raise PipelineError(f"{place}: no JSON object")
             yield place, record
@@ -83,7 +82,8 @@ def _csv(path: Path) -> Iterator[Record]:
         try:
             record = next(reader, None)
         except csv.Error as error:
-            raise PipelineError(f"{path}, line {reader.line_num}: {error}") from None
+            place = f"{path}, line {reader.reader.line_num}"
+            raise PipelineError(f"{place}: {error}") from None
         if record is None:
             return
         place = f"{path}, line {reader.line_num}"

@@ -112,7 +112,6 @@ class Source:
     pieces: str | None = None
     repeat: int = 1
     files: str = ""
-    optional: bool = False
     sha256: Mapping[str, str] = field(default_factory=dict)
     hub: str = ""
     revision: str = ""

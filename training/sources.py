@@ -53,7 +53,7 @@ def files(config: Config) -> list[Path]:
         path
         for name, source in _used(sources).items()
         for path in _local(config, name, source).values()
-        if path.is_file() or not (source.hub or source.optional)
+        if path.is_file() or not source.hub
     ]
     missing = [path for path in paths if not path.is_file()]
     if missing:
@@ -92,6 +92,12 @@ def find(config: Config, name: str, source: Source) -> Found:
                     "at the data folder"
                 ) from None
             print(f"  {error}: taken from {next(iter(here.values()))}", flush=True)
+    elif not here:
+        missing = next(iter(_local(config, name, source).values()))
+        raise PipelineError(
+            f"source {name!r}: {missing} is not there; the data lives outside this "
+            "repository: point --data at it"
+        )
     for file, path in found.files.items():
         stated = source.sha256.get(file)
         if stated and (actual := digest(path)) != stated:
@@ -103,8 +109,16 @@ def find(config: Config, name: str, source: Source) -> Found:
     return found
 
 
-def read(name: str, source: Source, found: Found) -> Iterator[Row]:
-    """The rows of a source, the same wherever its files come from."""
+def read(config: Config, name: str, source: Source) -> Iterator[Row]:
+    """The rows of a source, the same wherever its files come from.
+
+    Raises:
+        PipelineError: As ``find``, or a line of a file is not as it has to be.
+    """
+    yield from _rows(name, source, find(config, name, source))
+
+
+def _rows(name: str, source: Source, found: Found) -> Iterator[Row]:
     reader = read_published if found.commit else read_source
     for path in found.files.values():
         for row in reader(path, source):
@@ -147,10 +161,7 @@ def _make(config: Config, out: Path) -> None:
     inventory: dict[str, Any] = {}
     for name, source in _used(sources).items():
         found = find(config, name, source)
-        if source.optional and not found.files:
-            print(f"  {name}: no file matches {source.files}, and none has to")
-            continue
-        rows = list(read(name, source, found))
+        rows = list(_rows(name, source, found))
         if not rows:
             raise PipelineError(
                 f"source {name!r}: no row in {', '.join(found.files)}; set "
@@ -195,7 +206,12 @@ def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
     """Ours lie beside the table, others in the data folder."""
     if source.files:
         folder = config.sources_file.parent
-        found = sorted(folder.glob(source.files)) or [folder / source.files]
+        found = sorted(folder.glob(source.files))
+        if not found:
+            raise PipelineError(
+                f"source {name!r}: no file matches {folder / source.files}; restore "
+                "them, or correct files"
+            )
         return {path.relative_to(folder).as_posix(): path for path in found}
     file = f"{name}.jsonl.gz"
     return {file: Path(config.data_root) / "injection" / file}

@@ -123,7 +123,14 @@ class LoopbackHub:
         """Commit a folder to a model's repository and return the commit's id."""
         if isinstance(files, Path):
             files = {path.name: path.read_bytes() for path in files.iterdir()}
-        made = self.repositories.get(("model", name)) or self.create("model", name)
+        return self._put("model", name, files)
+
+    def data_set(self, name: str, files: dict[str, bytes]) -> str:
+        """Commit files to a data set's repository and return the commit's id."""
+        return self._put("dataset", name, files)
+
+    def _put(self, kind: str, name: str, files: dict[str, bytes]) -> str:
+        made = self.repositories.get((kind, name)) or self.create(kind, name)
         return made.commit(files)
 
     def __enter__(self) -> Self:
