@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -61,6 +62,23 @@ def _encoder_files(config: Config) -> list[Path]:
     folder = config.encoder_folder()
     names = ("config.json", "model.safetensors", "tokenizer.json")
     return [folder / name for name in names]
+
+
+def _gate(config: Config) -> object:
+    from . import gate
+
+    return gate.settings(config)
+
+
+def _passed(folder: Path) -> None:
+    from . import gate
+
+    gate.verdict(folder)
+
+
+def _evaluated_files(config: Config) -> list[Path]:
+    disguises = Path(__file__).parent / "disguises"
+    return [config.sources_file, *sorted(disguises.glob("*.py"))]
 
 
 def _destinations(config: Config) -> object:
@@ -124,20 +142,29 @@ STAGES = (
         _work("calibrate"),
         needs=("data", "quantize"),
         settings=lambda config: config.calibrate,
+        files=lambda config: [config.sources_file],
     ),
     Stage(
         "evaluate",
         "the test sets and the unseen sources, through the library",
         _work("evaluate"),
-        needs=("data", "calibrate"),
+        needs=("data", "export", "calibrate"),
         settings=lambda config: config.evaluate,
-        files=lambda config: [config.sources_file],
+        files=_evaluated_files,
+    ),
+    Stage(
+        "gate",
+        "floors, and no loss against the bundle that is released now",
+        _work("gate"),
+        needs=("calibrate", "evaluate"),
+        settings=_gate,
+        verdict=_passed,
     ),
     Stage(
         "bundle",
         "the folder that the library ships",
         _work("bundle"),
-        needs=("augment", "calibrate", "evaluate"),
+        needs=("augment", "calibrate", "evaluate", "gate"),
         settings=lambda config: config.release,
         files=lambda config: [config.sources_file],
     ),
@@ -145,7 +172,7 @@ STAGES = (
         "publish",
         "a version in MLflow's registry, and a commit on the Hub if one is named",
         _work("publish"),
-        needs=("augment", "evaluate", "bundle"),
+        needs=("augment", "evaluate", "gate", "bundle"),
         settings=_destinations,
     ),
 )
@@ -160,8 +187,14 @@ def main(arguments: list[str] | None = None) -> int:
         config = configuration.load(
             options.config, data_root=options.data, build=options.build
         )
+        if reason := getattr(options, "accept_loss", None):
+            accepting = dataclasses.replace(config.gate, accept=reason)
+            config = dataclasses.replace(config, gate=accepting)
+        named = {stage.name: stage for stage in STAGES}
         for stage in _chosen(options):
-            run(stage, config, force=options.force)
+            for name in stage.needs:
+                named[name].verdict(Path(config.build) / name)
+            stage.verdict(run(stage, config, force=options.force))
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -194,6 +227,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the last stage to run",
     )
     singles = [commands.add_parser(s.name, help=s.purpose) for s in STAGES]
+    for command in (whole, singles[[s.name for s in STAGES].index("gate")]):
+        command.add_argument(
+            "--accept-loss",
+            metavar="REASON",
+            help="release a bundle that is worse than the champion; gate.json says why",
+        )
     for command in (whole, *singles):
         command.add_argument("config", type=Path, help="a TOML file, see configs/")
         command.add_argument("--data", help="data folder, instead of data_root")

@@ -33,6 +33,7 @@ class Stage:
         settings: The part of the configuration it depends on.
         files: Files it reads from outside the build folder.
         resumes: Keep a half-finished folder, so that the work can go on from it.
+        verdict: Raises where the results in the folder forbid to go on.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Stage:
     settings: Callable[[Config], object] = lambda config: None
     files: Callable[[Config], list[Path]] = lambda config: []
     resumes: bool = False
+    verdict: Callable[[Path], None] = lambda folder: None
 
 
 def run(stage: Stage, config: Config, *, force: bool = False) -> Path:
