@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -71,6 +72,23 @@ def _encoder_files(config: Config) -> list[Path]:
 
 def _windows(config: Config) -> list[int]:
     return [config.data.window, config.data.overlap]
+
+
+def _gate(config: Config) -> object:
+    from . import gate
+
+    return gate.settings(config)
+
+
+def _passed(folder: Path) -> None:
+    from . import gate
+
+    gate.verdict(folder)
+
+
+def _evaluated_files(config: Config) -> list[Path]:
+    disguises = Path(__file__).parent / "disguises"
+    return [config.sources_file, *sorted(disguises.glob("*.py"))]
 
 
 def _destinations(config: Config) -> object:
@@ -164,21 +182,30 @@ STAGES = (
         ),
         reading=True,
         settings=lambda config: config.calibrate,
+        files=lambda config: [config.sources_file],
     ),
     Stage(
         "evaluate",
         "the test sets and the unseen sources, through the library",
         _work("evaluate"),
-        needs=("data", "calibrate"),
+        needs=("data", "export", "calibrate"),
         reading=True,
         settings=lambda config: config.evaluate,
-        files=lambda config: [config.sources_file],
+        files=_evaluated_files,
+    ),
+    Stage(
+        "gate",
+        "floors, and no loss against the bundle that is released now",
+        _work("gate"),
+        needs=("calibrate", "evaluate"),
+        settings=_gate,
+        verdict=_passed,
     ),
     Stage(
         "bundle",
         "the folder that the library ships",
         _work("bundle"),
-        needs=("sources", "augment", "calibrate", "evaluate"),
+        needs=("sources", "augment", "calibrate", "evaluate", "gate"),
         settings=lambda config: config.release,
         files=lambda config: [config.sources_file],
     ),
@@ -186,7 +213,7 @@ STAGES = (
         "publish",
         "a version in MLflow's registry, and a commit on the Hub if one is named",
         _work("publish"),
-        needs=("augment", "evaluate", "bundle"),
+        needs=("augment", "evaluate", "gate", "bundle"),
         settings=_destinations,
     ),
 )
@@ -202,7 +229,12 @@ def main(arguments: list[str] | None = None) -> int:
         config = configuration.load(
             options.config, data_root=options.data, build=options.build
         )
-        done = run_all(_chosen(options), config, force=options.force)
+        if reason := getattr(options, "accept_loss", None):
+            accepting = dataclasses.replace(config.gate, accept=reason)
+            config = dataclasses.replace(config, gate=accepting)
+        stages = _chosen(options)
+        _see_verdicts(stages[0], config)
+        done = run_all(stages, config, force=options.force)
         if any(stage.made for stage in done):
             print(f"\n{table(done)}")
     except PipelineError as error:
@@ -212,6 +244,13 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _see_verdicts(stage: Stage, config: Config) -> None:
+    """See that what a single stage needs does not forbid to go on."""
+    for needed in STAGES:
+        if needed.name in stage.needs:
+            needed.verdict(Path(config.build) / needed.name)
 
 
 def _chosen(options: argparse.Namespace) -> tuple[Stage, ...]:
@@ -237,6 +276,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the last stage to run",
     )
     singles = [commands.add_parser(s.name, help=s.purpose) for s in STAGES]
+    for command in (whole, singles[[s.name for s in STAGES].index("gate")]):
+        command.add_argument(
+            "--accept-loss",
+            metavar="REASON",
+            help="release a bundle that is worse than the champion; gate.json says why",
+        )
     for command in (whole, *singles):
         command.add_argument("config", type=Path, help="a TOML file, see configs/")
         command.add_argument("--data", help="data folder, instead of data_root")

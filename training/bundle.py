@@ -31,8 +31,8 @@ text that a tool, a document or a page brought in.
 - input: promptguard's clean reading of the text, reading version {reading}, in windows
   of {window} tokens that overlap by {overlap}. Every window is scored by itself.
 - output: a calibrated probability for each window. Thresholds by false-positive rate,
-  role and number of windows are in bundle.json, with how many benign texts each was
-  measured on and where it was borrowed from a neighbour.
+  role and number of windows are in bundle.json, each with the rate that was measured,
+  its 95 % interval and the number of benign texts.
 - format: ONNX, int8 weights with a scale for each channel, {size:.1f} MB.
 - licence: Apache-2.0
 
@@ -49,8 +49,8 @@ windows, not the words of the attack.
 
 Only sources under open licences. Test sets were never trained on or selected by, and a
 training text that shares eight words in a row with one of them was left out. The unseen
-sources were kept out of training whole; their benign texts, and {held_out:.0%} of every
-other source, set the thresholds.
+sources were kept out of training whole, and of thresholds too; benign texts out of the
+{held_out:.0%} of every other source that were held out set these.
 
 | source | licences | attacks | benign | origin |
 | --- | --- | ---: | ---: | --- |

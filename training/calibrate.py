@@ -1,30 +1,34 @@
-"""The calibrate stage: thresholds by false-positive rate, over the path of a user."""
+"""The calibrate stage: thresholds by false-positive rate, over the path of a user.
+
+Only texts that were held out of training sources set thresholds. Sources that are kept
+unseen are for the report: a source that sets a threshold cannot also tell what the
+threshold is worth.
+"""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from promptguard.runtime.bundle import NEEDED, Bundle
 from promptguard.runtime.encode import Encoder
 from promptguard.text import Text
 
 from .config import Calibrate, Config
+from .errors import PipelineError
 from .folder import read_statement, write_statement
-from .metrics import share_above, threshold_at
-from .rows import Row, read_rows
-from .scoring import Scored, score
+from .metrics import effective, share_above, share_interval, threshold_at
+from .rows import Row, Sources, load_sources, read_rows
+from .scoring import score_all
 from .stage import write_atomically
 
-__all__ = ["BUCKETS", "make", "points"]
+__all__ = ["BUCKETS", "Measured", "make", "points", "setting"]
 
 BUCKETS = (1, 2, 4, 8, 16)
 """Upper bounds of the numbers of windows; the last one is open."""
@@ -40,95 +44,158 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     bundle = Bundle.load(str(needed["quantize"]))
     encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
     rng = random.Random(f"{config.seed}:calibrate")
-    rows = read_rows(needed["data"] / "benign.jsonl.gz")
+    benign = read_rows(needed["data"] / "benign.jsonl.gz")
+    rows = setting(benign, load_sources(config.sources_file))
     texts = list(_texts(rows, encoder, bundle.window - 2, config.calibrate.most, rng))
+    scored = score_all(
+        [text.row for text in texts], "calibrate", model=str(needed["quantize"])
+    )
     measured = [
-        Measured(row.source, row.role, _windows(encoder, row), found.score)
-        for row, found in zip(texts, _score(texts, needed["quantize"]), strict=True)
+        Measured(
+            source=text.row.source,
+            role=text.row.role,
+            windows=_windows(encoder, text.row),
+            score=found.score,
+            pasted=text.pasted,
+        )
+        for text, found in zip(texts, scored, strict=True)
     ]
     table = points(measured, config.calibrate)
     statement = read_statement(needed["quantize"])
-    counts = Counter((m.role, _bucket(m.windows)) for m in measured)
     statement["operating_points"] = table
     statement["measured_on"] = {
-        "texts": {f"{role} {size}": count for (role, size), count in counts.items()},
+        "texts": len(measured),
         "sources": sorted({m.source for m in measured}),
         "weighing": "every source the same; sources below 10 texts in a bucket as one",
+        "interval": "95 %, Clopper and Pearson over the effective number of texts",
     }
     write_statement(out, statement)
-    scores = json.dumps([m.__dict__ for m in measured]).encode()
+    scores = json.dumps([asdict(m) for m in measured]).encode()
     write_atomically(out / "measured.json", scores)
-    for row in table:
-        note = f"  from {row['borrowed']}" if row["borrowed"] else ""
-        print(
-            f"  {row['role']:5} {row['windows']:3} windows  fpr {row['fpr']:<6}"
-            f" threshold {row['threshold']:.4f}  texts {row['texts']}{note}"
+    print("\n".join(_lines(table)))
+
+
+def setting(benign: Sequence[Row], sources: Sources) -> list[Row]:
+    """The texts that may set thresholds: those of no unseen source.
+
+    Raises:
+        PipelineError: There are none.
+    """
+    away = sources.used("unseen")
+    rows = [row for row in benign if row.source not in away and not row.attack]
+    if not rows:
+        raise PipelineError(
+            "calibrate: no benign text was held out of a training source; raise "
+            "[data] held_out"
         )
+    return rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A benign text that was scored."""
+    """A benign text that was scored.
+
+    Args:
+        pasted: It is content that was read as somebody's own words.
+    """
 
     source: str
     role: str
     windows: int
     score: float
+    pasted: bool = False
 
 
 def points(measured: Sequence[Measured], settings: Calibrate) -> list[dict[str, Any]]:
-    """A row for each role, bucket and rate.
+    """A row for each role, rate and bucket of lengths.
 
-    A bucket with too few texts for a rate (less than ``least``, or than one in the
-    rate) takes the threshold of the nearest shorter bucket that has enough, or of all
-    lengths together where none has. More windows are more chances of a high score, so
-    a threshold never falls with the length.
+    A bucket has enough texts for a rate if their effective number (see
+    ``metrics.effective``) is ``least``, and one in the rate. Content that users paste
+    is a part of their texts only where their own are too few. A bucket that has too few
+    even so is measured together with the next longer ones; if the longest are too few
+    together, ``enough`` is false and the threshold lies above all but the rate of what
+    there is. More windows are more chances of a high score, and a smaller rate is a
+    stricter promise: where a threshold would be lower than that of shorter texts or of
+    a larger rate, it is borrowed from there.
+
+    ``measured`` and ``interval`` are of the bucket's own texts, so that a row says what
+    the rate is at its length, wherever its threshold came from.
     """
     rows = []
     for role in ("user", "tool"):
         here = [m for m in measured if m.role == role]
-        for rate in settings.rates:
-            rows += _rate(here, role, rate, max(settings.least, round(1 / rate)))
+        if not here:
+            # Better no operating point, which is an error to ask for, than a guess.
+            continue
+        floors = dict.fromkeys(BUCKETS, 0.0)
+        for rate in sorted(settings.rates, reverse=True):
+            enough = max(settings.least, 1 / rate)
+            for row in _rate(here, role, rate, enough, floors):
+                floors[row["windows"]] = row["threshold"]
+                rows.append(row)
     return rows
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Neighbouring buckets that are measured as one."""
+
+    sizes: tuple[int, ...]
+    texts: tuple[Measured, ...]
+    enough: bool
+
+
+def _grouped(here: Sequence[Measured], enough: float) -> Iterator[_Group]:
+    sizes: tuple[int, ...] = ()
+    for bucket in BUCKETS:
+        sizes = (*sizes, bucket)
+        every = tuple(m for m in here if _bucket(m.windows) in sizes)
+        own = tuple(m for m in every if not m.pasted)
+        for texts in (own, every):
+            if effective(_by_source(texts)) >= enough:
+                yield _Group(sizes, texts, True)
+                sizes = ()
+                break
+    if sizes:
+        yield _Group(sizes, every, False)
+
+
 def _rate(
-    here: Sequence[Measured], role: str, rate: float, enough: int
-) -> list[dict[str, Any]]:
-    parts = {b: [m for m in here if _bucket(m.windows) == b] for b in BUCKETS}
-    able = [bucket for bucket, part in parts.items() if len(part) >= enough]
-    rows: list[dict[str, Any]] = []
-    before = 0.0
-    for bucket, part in parts.items():
-        if bucket in able:
-            used, borrowed, threshold = part, "", threshold_at(_groups(part), rate)[0]
-        elif able:
-            near = max((b for b in able if b < bucket), default=min(able))
-            used, borrowed = parts[near], f"bucket {near}"
-            threshold = threshold_at(_groups(used), rate)[0]
-        else:
-            used, borrowed = list(here), "all lengths"
-            threshold = threshold_at(_groups(used), rate)[0]
-        if threshold < before:
-            threshold, borrowed = before, borrowed or "the shorter bucket"
-        before = threshold
-        rows.append(
-            {
+    here: Sequence[Measured],
+    role: str,
+    rate: float,
+    enough: float,
+    floors: Mapping[int, float],
+) -> Iterator[dict[str, Any]]:
+    shorter = 0.0
+    for group in _grouped(here, enough):
+        # Scores end at 1: a threshold above it would be that no text is ever flagged.
+        own = min(1.0, threshold_at(_by_source(group.texts), rate)[0])
+        for bucket in group.sizes:
+            part = [m for m in group.texts if _bucket(m.windows) == bucket]
+            scores = _by_source(part)
+            threshold = max(own, shorter, floors[bucket])
+            interval = share_interval(scores, threshold)
+            yield {
                 "label": "injection",
                 "role": role,
                 "windows": bucket,
                 "fpr": rate,
                 # A float of JSON reads back as the same float.
-                "threshold": min(1.0, threshold),
-                "measured": round(share_above(_groups(part), threshold), 5),
+                "threshold": threshold,
                 "texts": len(part),
-                "borrowed": borrowed,
+                "pasted": sum(m.pasted for m in part),
+                "effective": round(effective(scores), 1),
+                "measured": round(share_above(scores, threshold), 6) if part else None,
+                "interval": interval and [round(end, 6) for end in interval],
+                "measured_with": list(group.sizes),
+                "enough": group.enough,
+                "borrowed": threshold > own,
             }
-        )
-    return rows
+        shorter = max(shorter, own)
 
 
-def _groups(part: Sequence[Measured]) -> list[list[float]]:
+def _by_source(part: Sequence[Measured]) -> list[list[float]]:
     by_source: defaultdict[str, list[float]] = defaultdict(list)
     for m in part:
         by_source[m.source].append(m.score)
@@ -141,13 +208,19 @@ def _bucket(windows: int) -> int:
     return next((b for b in BUCKETS if windows <= b), BUCKETS[-1])
 
 
+@dataclass(frozen=True)
+class _ToMeasure:
+    row: Row
+    pasted: bool
+
+
 def _texts(
     rows: Sequence[Row],
     encoder: Encoder,
     room: int,
     most: int,
     rng: random.Random,
-) -> Iterator[Row]:
+) -> Iterator[_ToMeasure]:
     """The texts to measure: as they are, and long ones cut short as well.
 
     Documents are measured in both roles, because users paste them.
@@ -161,7 +234,7 @@ def _texts(
             spans = encoder.tokens(row.text)[1]
             lengths = [len(spans)]
             if len(spans) > room:
-                lengths.append(rng.randint(24, room))
+                lengths.append(rng.randint(min(24, room), room))
             if len(spans) > 3 * room:
                 lengths.append(rng.randint(room + 1, 2 * room))
             for length in lengths:
@@ -170,15 +243,27 @@ def _texts(
                 if 0 < length < len(spans):
                     text = text[spans[first][0] : spans[first + length - 1][1]]
                 for role in sorted({"user", row.role}):
-                    yield Row(text, role, row.labels, row.source, row.category)
+                    made = Row(text, role, row.labels, row.source, row.category)
+                    yield _ToMeasure(made, pasted=role != row.role)
 
 
 def _windows(encoder: Encoder, row: Row) -> int:
     return len(encoder.encode(Text(row.text, row.role).clean.text).pieces)
 
 
-def _score(rows: Sequence[Row], folder: Path) -> list[Scored]:
-    found = []
-    for start in tqdm(range(0, len(rows), 32), "score", unit="batch"):
-        found += score(rows[start : start + 32], model=str(folder))
-    return found
+def _lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "  role  windows  fpr    threshold   texts  reach it, %  95 % interval"
+    for row in table:
+        share = span = "-"
+        if row["measured"] is not None:
+            share = f"{row['measured']:.3%}"
+            span = " .. ".join(f"{end:.2%}" for end in row["interval"])
+        with_ = [str(size) for size in row["measured_with"] if size != row["windows"]]
+        notes = [f"measured with {', '.join(with_)}"] if with_ else []
+        notes += ["too few texts"] if not row["enough"] else []
+        notes += ["borrowed"] if row["borrowed"] else []
+        yield (
+            f"  {row['role']:5} {row['windows']:7}  {row['fpr']:<6} "
+            f"{row['threshold']:.6f}  {row['texts']:6}  {share:>11}  {span:16}"
+            f"  {'; '.join(notes)}"
+        ).rstrip()

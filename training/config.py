@@ -16,6 +16,7 @@ __all__ = [
     "Config",
     "Data",
     "Evaluate",
+    "Gate",
     "Publish",
     "Sources",
     "Train",
@@ -128,7 +129,8 @@ class Calibrate:
 
     Args:
         rates: False-positive rates to take a threshold for.
-        least: Fewer texts than this in a bucket and its neighbour is borrowed from.
+        least: With fewer texts than this, or than one in the rate, a bucket is
+            measured together with the next longer ones.
         most: Texts of one source and role that are measured at most.
     """
 
@@ -139,9 +141,43 @@ class Calibrate:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """At which operating point the sets are counted."""
+    """How much is measured.
+
+    Args:
+        fpr: The operating point that the sets are counted at.
+        disguised: Attacks, and as many benign texts, that every disguise is tried on.
+        compared: Texts that the int8 and the unquantised model are compared on at most.
+        timed: Checks of each length that are timed.
+    """
 
     fpr: float = 0.01
+    disguised: int = 60
+    compared: int = 3000
+    timed: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a bundle must reach before it is released.
+
+    A figure is named as ``"SET FIGURE"``: ``"benchmark:deepset_test f1"``,
+    ``"unseen mean auc"``, ``"agreement decisions"``. A name that the report does not
+    have is an error that lists those it has.
+
+    Args:
+        floors: The least a figure may be.
+        ceilings: The most a figure may be.
+        compare: Figures whose mean is held against that of the released bundle, the
+            champion; by default of unseen sources, because test sets must not choose.
+        tolerance: How far below the champion's the mean may lie.
+        accept: Why a loss against the champion is accepted; empty means it is not.
+    """
+
+    floors: dict[str, float] = field(default_factory=dict)
+    ceilings: dict[str, float] = field(default_factory=dict)
+    compare: tuple[str, ...] = ("unseen mean recall at fpr", "unseen mean auc")
+    tolerance: float = 0.005
+    accept: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +236,7 @@ class Config:
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    gate: Gate = field(default_factory=Gate)
     publish: Publish = field(default_factory=Publish)
     file: Path = field(default=Path("."), metadata={"internal": True})
 
@@ -246,7 +283,7 @@ def _read(kind: type[T], table: dict[str, Any], where: str) -> T:
             known = ", ".join(sorted(fields))
             raise PipelineError(f"{where}: unknown key {key!r}. Known: {known}")
         section = fields[key].default_factory
-        if isinstance(section, type):
+        if isinstance(section, type) and dataclasses.is_dataclass(section):
             value = _read(section, value, f"{where} [{key}]")
         values[key] = tuple(value) if isinstance(value, list) else value
     try:

@@ -1,69 +1,88 @@
-"""The evaluate stage: what the library makes of test sets and of unseen sources."""
+"""The evaluate stage: what the library makes of test sets and of unseen sources.
+
+Everything is measured through the public guard, so that the figures are a user's.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import platform
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from promptguard.runtime.bundle import Bundle
 
+from . import agreement, evasion, plots, timing
 from .config import Config
+from .counts import GROUPS, Judged, Others, groups, of_set, unseen
 from .data import benchmark_rows
-from .metrics import auc, interval
-from .rows import Row, load_sources
-from .scoring import Scored, score
+from .errors import PipelineError
+from .rows import Row, load_sources, read_rows
+from .scoring import score_all
 from .sources import read
 from .stage import write_atomically
+from .tables import markdown
 
-__all__ = ["evaluate", "make", "markdown"]
+__all__ = ["PARTS", "evaluate", "make", "markdown"]
 
-# Fewer rows than this of a language say little.
-_LEAST = 20
+PARTS = ("sets", "evasion", "latency")
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
-    """Write the report as JSON and as Markdown."""
+    """Write the report as JSON and as Markdown, the scores behind it, and plots."""
+    plots.prepare()
+    model = str(needed["calibrate"])
+    judged = judge(config, model)
     command = "python -m training evaluate " + config.file.as_posix()
-    report = evaluate(config, str(needed["calibrate"]), command)
+    report = evaluate(config, model, command, judged=judged)
+    texts, on = [j for j in judged if not j.unseen], "benchmarks"
+    if not texts:
+        held_out = read_rows(needed["data"] / "heldout.jsonl.gz")
+        texts, on = _judged(config, {"held-out": held_out}, model), "held-out rows"
+    report["agreement"] = {"on": on} | agreement.measure(
+        config, texts, needed["export"] / "model.onnx", needed["calibrate"]
+    )
     write_atomically(out / "report.json", (json.dumps(report, indent=1)).encode())
     write_atomically(out / "report.md", markdown(report).encode())
+    _write_scores(judged, out / "scores.jsonl.gz")
+    plots.draw(judged, report, out)
     print(markdown(report))
 
 
-def evaluate(config: Config, model: str | None, command: str) -> dict[str, Any]:
-    """Score every set through ``PromptInjection`` and count.
+def evaluate(
+    config: Config,
+    model: str | None,
+    command: str,
+    *,
+    parts: Collection[str] = PARTS,
+    judged: Sequence[Judged] | None = None,
+) -> dict[str, Any]:
+    """Measure a bundle through ``PromptInjection``.
 
     Args:
         model: A bundle's folder; None is the model that the library ships.
         command: How to make the report again; it stands in the report.
+        parts: What to measure, of ``PARTS``.
+        judged: What ``judge`` gave, where the sets have been scored already.
+
+    Raises:
+        PipelineError: A part is unknown, a file is not there, or the bundle has no
+            operating point at the configured rate.
     """
-    sources = load_sources(config.sources_file)
-    sets = {f"benchmark:{n}": r for n, r in benchmark_rows(config, sources).items()}
-    for name, source in sources.used("unseen").items():
-        sets[f"unseen:{name}"] = list(read(config, name, source))
-    fpr = config.evaluate.fpr
-    judged = [
-        Judged(name, row, found)
-        for name, rows in tqdm(sets.items(), "evaluate", unit="set")
-        for row, found in zip(rows, _score(rows, model, fpr), strict=True)
-    ]
-    # Attacks without benign texts of their own are held against the unseen ones.
-    others: defaultdict[str, list[float]] = defaultdict(list)
-    for j in judged:
-        if j.name.startswith("unseen:") and not j.row.attack:
-            others[j.row.role].append(j.found.score)
-    return {
+    for part in parts:
+        if part not in PARTS:
+            raise PipelineError(
+                f"unknown part {part!r} of an evaluation. Known: {', '.join(PARTS)}"
+            )
+    bundle = Bundle.load(model)
+    report: dict[str, Any] = {
         "what": "PromptInjection().check_batch over public test sets and sources that "
         "were kept out of training",
         "command": command,
@@ -71,159 +90,99 @@ def evaluate(config: Config, model: str | None, command: str) -> dict[str, Any]:
         "versions": {n: version(n) for n in ("numpy", "onnxruntime", "tokenizers")}
         | {"python": platform.python_version()},
         "bundle": {
-            "name": (bundle := Bundle.load(model)).name,
+            "name": bundle.name,
             "digest": bundle.digest,
-            "model.onnx": _digest(bundle),
+            "model.onnx": hashlib.sha256(bundle.model).hexdigest(),
         },
-        "fpr": fpr,
-        "sets": {
-            name: _figures([j for j in judged if j.name == name], others)
-            for name in sets
-        },
-        "unseen": _summary(judged, others),
+        "fpr": config.evaluate.fpr,
     }
+    if "sets" in parts:
+        if judged is None:
+            judged = judge(config, model)
+        report |= _counted(judged, config.evaluate.fpr)
+    if "evasion" in parts:
+        report["evasion"] = evasion.measure(config, _unseen(config), model)
+    if "latency" in parts:
+        report["latency"] = timing.measure(config, _unseen(config), model)
+    return report
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A row of a set and what the guard made of it."""
-
-    name: str
-    row: Row
-    found: Scored
-
-
-def _score(rows: Sequence[Row], model: str | None, fpr: float) -> Iterator[Scored]:
-    for start in range(0, len(rows), 32):
-        yield from score(rows[start : start + 32], model=model, fpr=fpr)
+def judge(config: Config, model: str | None) -> list[Judged]:
+    """Every text of the test sets and of the unseen sources, scored and decided."""
+    sources = load_sources(config.sources_file)
+    sets = {f"benchmark:{n}": r for n, r in benchmark_rows(config, sources).items()}
+    sets |= {f"unseen:{n}": r for n, r in _unseen(config).items()}
+    return _judged(config, sets, model)
 
 
-def _figures(
-    part: Sequence[Judged], others: Mapping[str, Sequence[float]]
-) -> dict[str, Any]:
-    figures = _counts(part)
-    positives = [j.found.score for j in part if j.row.attack]
-    negatives = [j.found.score for j in part if not j.row.attack]
-    if positives and not negatives:
-        negatives = [s for role in _roles(part) for s in others.get(role, ())]
-        figures["auc against"] = "unseen benign sources of the same role"
-    figures["auc"] = auc(positives, negatives)
-    figures["roles"] = _roles(part)
-    figures["coverage"] = sum(j.found.coverage for j in part) / len(part)
-    for key in ("lang", "category"):
-        groups: defaultdict[str, list[Judged]] = defaultdict(list)
-        for j in part:
-            groups[str(getattr(j.row, key))].append(j)
-        if len(groups) > 1:
-            figures[f"by {key}"] = {
-                name: _counts(group)
-                for name, group in sorted(groups.items())
-                if len(group) >= _LEAST
-            }
-    return figures
-
-
-def _counts(part: Sequence[Judged]) -> dict[str, Any]:
-    attacks = [j for j in part if j.row.attack]
-    benign = [j for j in part if not j.row.attack]
-    hits = sum(bool(j.found.flagged) for j in attacks)
-    alarms = sum(bool(j.found.flagged) for j in benign)
-    precision = hits / (hits + alarms) if hits + alarms else 0.0
-    recall = hits / len(attacks) if attacks else None
-    both = attacks and benign and precision + (recall or 0.0)
-    return {
-        "attacks": len(attacks),
-        "benign": len(benign),
-        "recall": recall,
-        "recall interval": interval(hits, len(attacks)) if attacks else None,
-        "fpr": alarms / len(benign) if benign else None,
-        "fpr interval": interval(alarms, len(benign)) if benign else None,
-        "f1": 2 * precision * (recall or 0.0) / both if both else None,
-    }
-
-
-def _summary(
-    judged: Sequence[Judged], others: Mapping[str, Sequence[float]]
-) -> dict[str, Any]:
-    """Means over the unseen attack sources, every source weighing the same."""
-    sets: defaultdict[str, list[Judged]] = defaultdict(list)
-    for j in judged:
-        if j.name.startswith("unseen:") and j.row.attack:
-            sets[j.name].append(j)
-    if not sets:
-        return {}
-    recalls = [_counts(part)["recall"] for part in sets.values()]
-    areas = [_figures(part, others)["auc"] or 0.0 for part in sets.values()]
-    return {
-        "sources": len(sets),
-        "mean recall": sum(recalls) / len(recalls),
-        "mean auc": sum(areas) / len(areas),
-    }
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """The report as a table, with all that is needed to make it again."""
-    lines = [
-        "# Quality of PromptInjection",
-        "",
-        f"{report['what']}, at `fpr={report['fpr']}`. 95 % intervals.",
-        "",
-        f"- command: `{report['command']}`",
-        f"- machine: {report['machine']}",
-        "- versions: "
-        + ", ".join(f"{n} {v}" for n, v in sorted(report["versions"].items())),
-        f"- bundle: {report['bundle']['name']}, digest `{report['bundle']['digest']}`",
-        "",
-        "| set | role | attacks | recall | benign | flagged | F1 | AUC |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, row in report["sets"].items():
-        area = _number(row["auc"]) + (" *" if "auc against" in row else "")
-        lines.append(
-            f"| {name} | {', '.join(row['roles'])} "
-            f"| {row['attacks'] or ''} | {_share(row, 'recall')} "
-            f"| {row['benign'] or ''} | {_share(row, 'fpr')} "
-            f"| {_number(row['f1'])} | {area} |"
+def _judged(
+    config: Config, sets: Mapping[str, Sequence[Row]], model: str | None
+) -> list[Judged]:
+    fpr = config.evaluate.fpr
+    rates = sorted({point.fpr for point in Bundle.load(model).operating_points})
+    if fpr not in rates:
+        known = ", ".join(f"{rate:g}" for rate in rates) or "none"
+        raise PipelineError(
+            f"evaluate: the bundle has no operating point at {fpr:g}; it has {known}"
         )
-    if unseen := report["unseen"]:
-        lines += [
-            "",
-            f"Mean over the {unseen['sources']} unseen attack sources: recall "
-            f"{unseen['mean recall']:.3f}, AUC {unseen['mean auc']:.3f}.",
-            "\\* against the unseen benign sources of the same role.",
-        ]
-    return "\n".join([*lines, "", *_languages(report), ""])
+    named = [(name, row) for name, rows in sets.items() for row in rows]
+    found = score_all([row for _, row in named], "sets", model=model, rates=rates)
+    return [
+        Judged(name, row, one, fpr)
+        for (name, row), one in zip(named, found, strict=True)
+    ]
 
 
-def _languages(report: Mapping[str, Any]) -> Iterator[str]:
-    yield "| set | language | attacks | recall | benign | flagged |"
-    yield "| --- | --- | ---: | ---: | ---: | ---: |"
-    for name, row in report["sets"].items():
-        for lang, counts in row.get("by lang", {}).items():
-            yield (
-                f"| {name} | {lang} | {counts['attacks'] or ''} "
-                f"| {_share(counts, 'recall')} | {counts['benign'] or ''} "
-                f"| {_share(counts, 'fpr')} |"
+def _unseen(config: Config) -> dict[str, list[Row]]:
+    return {
+        name: list(read(config, name, source))
+        for name, source in load_sources(config.sources_file).used("unseen").items()
+    }
+
+
+def _counted(judged: Sequence[Judged], fpr: float) -> dict[str, Any]:
+    others = Others(judged)
+    sets: defaultdict[str, list[Judged]] = defaultdict(list)
+    kinds: defaultdict[str, list[Judged]] = defaultdict(list)
+    texts = hashlib.sha256()
+    for j in judged:
+        sets[j.name].append(j)
+        kinds[j.name.partition(":")[0]].append(j)
+        texts.update(
+            f"{j.name} {j.row.role} {j.row.attack}\0{j.row.text}\0".encode(
+                "utf-8", "replace"
             )
+        )
+    return {
+        "texts": texts.hexdigest(),
+        "sets": {name: of_set(part, others) for name, part in sets.items()},
+        "groups": {
+            name: {kind: groups(part, kind) for kind in GROUPS}
+            for name, part in kinds.items()
+        },
+        "unseen": unseen(judged, others, fpr),
+    }
 
 
-def _share(row: Mapping[str, Any], key: str) -> str:
-    if row[key] is None:
-        return ""
-    low, high = row[f"{key} interval"]
-    return f"{row[key]:.3f} ({low:.3f}..{high:.3f})"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def _roles(part: Sequence[Judged]) -> list[str]:
-    return sorted({j.row.role for j in part})
-
-
-def _digest(bundle: Bundle) -> str:
-    return hashlib.sha256(bundle.model).hexdigest()
+def _write_scores(judged: Sequence[Judged], path: Path) -> None:
+    """What was found, text by text and without the text."""
+    lines = (
+        json.dumps(
+            {
+                "set": j.name,
+                "role": j.row.role,
+                "attack": j.row.attack,
+                "category": j.row.category,
+                "lang": j.row.lang,
+                "characters": len(j.row.text),
+                "score": j.found.score,
+                "flagged_at": sorted(j.found.flagged_at),
+            }
+        )
+        for j in judged
+    )
+    content = "".join(line + "\n" for line in lines).encode()
+    write_atomically(path, gzip.compress(content, mtime=0))
 
 
 def _machine() -> str:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from promptguard.measure.figures import exact
+
 __all__ = [
     "auc",
+    "effective",
     "interval",
+    "kappa",
     "partial_auc",
     "recall_at",
     "share_above",
+    "share_interval",
     "threshold_at",
 ]
+
+Groups = Sequence[Sequence[float]]
+"""Scores by source; every source weighs the same, however many texts it has."""
 
 
 def auc(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
@@ -50,7 +58,7 @@ def partial_auc(
     return area / width if width else 0.0
 
 
-def threshold_at(groups: Sequence[Sequence[float]], rate: float) -> tuple[float, float]:
+def threshold_at(groups: Groups, rate: float) -> tuple[float, float]:
     """The lowest threshold that at most this share of the scores reach.
 
     Args:
@@ -75,10 +83,33 @@ def threshold_at(groups: Sequence[Sequence[float]], rate: float) -> tuple[float,
     return 0.0, reached
 
 
-def share_above(groups: Sequence[Sequence[float]], threshold: float) -> float:
+def share_above(groups: Groups, threshold: float) -> float:
     """Share of the scores that reach a threshold, every group weighing the same."""
     shares = [sum(s >= threshold for s in group) / len(group) for group in groups]
     return sum(shares) / len(shares) if shares else 0.0
+
+
+def effective(groups: Groups) -> float:
+    """How many texts of one weight say as much as these, every group weighing the same.
+
+    The square of the summed weights over the sum of their squares (Kish 1965, Survey
+    Sampling): all of them where the groups are of one size, fewer where a few texts
+    stand for a whole group.
+    """
+    sizes = [len(group) for group in groups if group]
+    return len(sizes) ** 2 / sum(1 / size for size in sizes) if sizes else 0.0
+
+
+def share_interval(groups: Groups, threshold: float) -> tuple[float, float] | None:
+    """The 95 % interval of the share above a threshold, groups weighing the same.
+
+    Clopper and Pearson's, with the effective number of texts for their count, as Korn
+    and Graubard (1998, Survey Methodology 24) do for weighted samples. It takes the
+    texts of a source to be drawn one by one, and the sources to be the ones asked
+    about: it tells nothing about other sources.
+    """
+    count = effective(groups)
+    return exact(share_above([g for g in groups if g], threshold) * count, count)
 
 
 def recall_at(
@@ -89,6 +120,21 @@ def recall_at(
         return None
     threshold, _ = threshold_at([negatives], rate)
     return share_above([positives], threshold)
+
+
+def kappa(one: Sequence[bool], other: Sequence[bool]) -> float | None:
+    """Agreement of two judges beyond chance (Cohen 1960); None of nothing.
+
+    It is 1 where they agree on everything, also when they always say the same.
+    """
+    count = len(one)
+    if not count:
+        return None
+    same = sum(a == b for a, b in zip(one, other, strict=True)) / count
+    yes = sum(one) * sum(other) / count**2
+    no = (count - sum(one)) * (count - sum(other)) / count**2
+    chance = yes + no
+    return 1.0 if same == 1 else (same - chance) / (1 - chance)
 
 
 def interval(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+
+from tqdm import tqdm
 
 from promptguard import Action, PromptInjection
 
 from .rows import Row
 
-__all__ = ["Scored", "score"]
+__all__ = ["Scored", "score", "score_all"]
+
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -18,40 +25,64 @@ class Scored:
 
     Args:
         score: The highest score of its windows; 0 for a text without a token.
-        flagged: The guard's decision, None where no rate was asked for.
+        flagged_at: The false-positive rates, of those asked for, that flag it.
         coverage: Share of the text that the model knows.
     """
 
     score: float
-    flagged: bool | None
+    flagged_at: frozenset[float]
     coverage: float
 
 
 def score(
-    rows: Sequence[Row], *, model: str | None, fpr: float | None = None
+    rows: Sequence[Row], *, model: str | None, rates: Sequence[float] = ()
 ) -> list[Scored]:
     """Check rows in the library's own way, each in its role.
 
-    Both questions are put in one check, so that the model runs once for each window.
+    All questions are put in one check, so that the model runs once for each window.
+
+    Args:
+        model: A bundle's folder; None is the model that the library ships.
+        rates: False-positive rates to decide at.
     """
-    # Action.FLAG, because a block would end what the other guard asks.
-    guard = every = PromptInjection(
+    # Action.FLAG, because a block would end what the other guards ask.
+    guard = PromptInjection(
         threshold=0.0, model=model, action=Action.FLAG, name="score"
     )
-    if fpr is not None:
-        guard = every | PromptInjection(
-            fpr=fpr, model=model, action=Action.FLAG, name="decision"
-        )
+    names = {f"decision {rate:g}": rate for rate in rates}
+    for name, rate in names.items():
+        guard |= PromptInjection(fpr=rate, model=model, action=Action.FLAG, name=name)
     found: dict[int, Scored] = {}
     for role in sorted({row.role for row in rows}):
         places = [place for place, row in enumerate(rows) if row.role == role]
         verdicts = guard.check_batch([rows[place].text for place in places], role)
         for place, verdict in zip(places, verdicts, strict=True):
             scores = [f.score for f in verdict.findings if f.guard == "score"]
-            decided = any(f.guard == "decision" for f in verdict.findings)
+            decided = {f.guard for f in verdict.findings} & names.keys()
             found[place] = Scored(
                 max(scores, default=0.0),
-                None if fpr is None else decided,
+                frozenset(names[name] for name in decided),
                 verdict.coverage,
             )
     return [found[place] for place in range(len(rows))]
+
+
+def score_all(
+    rows: Sequence[Row],
+    what: str,
+    *,
+    model: str | None,
+    rates: Sequence[float] = (),
+) -> list[Scored]:
+    """The same for many rows, on all cores, with a bar of progress.
+
+    Every window is a run of its own, so that who shares the machine changes nothing.
+
+    Args:
+        what: Word before the bar.
+    """
+    parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
+    ask = partial(score, model=model, rates=rates)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        bar = tqdm(pool.map(ask, parts), what, total=len(parts), unit="batch")
+        return [found for part in bar for found in part]

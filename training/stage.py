@@ -59,6 +59,7 @@ class Stage:
         files: Files it reads from outside the build folder.
         reading: Its results depend on how the library reads a text.
         resumes: Keep a half-finished folder, so that the work can go on from it.
+        verdict: Raises where the results in the folder forbid to go on.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Stage:
     files: Callable[[Config], list[Path]] = lambda config: []
     reading: bool = False
     resumes: bool = False
+    verdict: Callable[[Path], None] = lambda folder: None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class _Run:
             else:
                 self._check(self.stage.name, manifest)
                 print(f"{self.stage.name}: unchanged", flush=True)
+            self.stage.verdict(self.folder)
         return Done(
             self.stage.name, made, manifest.get("seconds", 0.0), manifest.get("peak")
         )

@@ -38,8 +38,10 @@ def wilson(hits: int, count: int) -> tuple[float, float] | None:
     return max(0.0, (middle - spread) / whole), min(1.0, (middle + spread) / whole)
 
 
-def exact(hits: int, count: int) -> tuple[float, float] | None:
+def exact(hits: float, count: float) -> tuple[float, float] | None:
     """The exact 95 % interval of a share (Clopper and Pearson 1934).
+
+    Counts need not be whole: weighted texts count for an effective number.
 
     It holds also for the share above a threshold that was itself read off the scores:
     the share above the k-th highest of n scores has a beta distribution, whose
