@@ -13,7 +13,7 @@ TRAIN_BIN := $(TRAIN_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage train-env test-train build clean
+.PHONY: help demo test format lint types suite coverage train-env test-train smoke build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -22,7 +22,7 @@ help:  ## this list
 demo: $(VENV)/.demo  ## prompts that pass and prompts that are stopped
 	$(BIN)/python examples/demo.py
 
-test: lint types suite $(if $(CI),test-train)  ## format, lint, types, the whole suite
+test: lint types suite $(if $(CI),smoke test-train)  ## format, lint, types, the whole suite
 
 lint: $(VENV)/.test  ## ruff: format and rules
 	$(BIN)/ruff format --check .
@@ -45,6 +45,9 @@ train-env: $(TRAIN_VENV)/.train  ## the environment that trains the model
 
 test-train: $(TRAIN_VENV)/.train  ## the tests that need torch or MLflow
 	$(TRAIN_BIN)/python -m pytest -m "torch or mlflow"
+
+smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
+	$(TRAIN_BIN)/python -m training run training/configs/first.toml --smoke
 
 build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,10 +32,13 @@ examples:
       from its last checkpoint
   python -m training run training/configs/first.toml --until train --data /data
       the stages up to training, with the data somewhere else
+  python -m training run training/configs/first.toml --smoke
+      every stage in small, on texts made for it, in build/smoke
 
-It needs the training environment (`make train-env`) and the data folder, which lies
-outside this repository. Nothing is downloaded, but for sources that are on the Hub and
-not in the data folder; what is uploaded, and where, is in docs/publishing.md.
+It needs the training environment (`make train-env`) and, but for --smoke, the data
+folder, which lies outside this repository. Nothing is downloaded, but for sources that
+are on the Hub and not in the data folder; what is uploaded, and where, is in
+docs/publishing.md.
 """
 
 
@@ -89,6 +93,12 @@ def _passed(folder: Path) -> None:
 def _evaluated_files(config: Config) -> list[Path]:
     disguises = Path(__file__).parent / "disguises"
     return [config.sources_file, *sorted(disguises.glob("*.py"))]
+
+
+def _released(config: Config) -> list[Path]:
+    from . import publish
+
+    return [Path(config.release) / name for name in publish.FILES]
 
 
 def _destinations(config: Config) -> object:
@@ -208,6 +218,7 @@ STAGES = (
         needs=("sources", "augment", "calibrate", "evaluate", "gate"),
         settings=lambda config: config.release,
         files=lambda config: [config.sources_file],
+        copies=_released,
     ),
     Stage(
         "publish",
@@ -226,12 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
-        config = configuration.load(
-            options.config, data_root=options.data, build=options.build
-        )
-        if reason := getattr(options, "accept_loss", None):
-            accepting = dataclasses.replace(config.gate, accept=reason)
-            config = dataclasses.replace(config, gate=accepting)
+        config = _configured(options)
         stages = _chosen(options)
         _see_verdicts(stages[0], config)
         done = run_all(stages, config, force=options.force)
@@ -251,6 +257,24 @@ def _see_verdicts(stage: Stage, config: Config) -> None:
     for needed in STAGES:
         if needed.name in stage.needs:
             needed.verdict(Path(config.build) / needed.name)
+
+
+def _configured(options: argparse.Namespace) -> Config:
+    config = configuration.load(
+        options.config, data_root=options.data, build=options.build
+    )
+    if options.smoke:
+        from .smoke import smoke
+
+        config = smoke(config, options.build)
+    if reason := getattr(options, "accept_loss", None):
+        accepting = dataclasses.replace(config.gate, accept=reason)
+        config = dataclasses.replace(config, gate=accepting)
+    given = " --smoke" if options.smoke else ""
+    for name in ("data", "build"):
+        if value := getattr(options, name):
+            given += f" --{name} {shlex.quote(value)}"
+    return dataclasses.replace(config, options=given)
 
 
 def _chosen(options: argparse.Namespace) -> tuple[Stage, ...]:
@@ -286,6 +310,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("config", type=Path, help="a TOML file, see configs/")
         command.add_argument("--data", help="data folder, instead of data_root")
         command.add_argument("--build", help="build folder, instead of build")
+        command.add_argument(
+            "--smoke",
+            action="store_true",
+            help="in small, on texts made here, in build/smoke: two minutes, no data",
+        )
         command.add_argument(
             "--force", action="store_true", help="run even if nothing has changed"
         )

@@ -239,6 +239,8 @@ class Config:
     gate: Gate = field(default_factory=Gate)
     publish: Publish = field(default_factory=Publish)
     file: Path = field(default=Path("."), metadata={"internal": True})
+    # What followed it on the command line, for messages that say what to run.
+    options: str = field(default="", metadata={"internal": True})
 
     @property
     def sources_file(self) -> Path:

@@ -222,7 +222,7 @@ def _params(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             # Where a run is published is no part of how it was made.
-            if not key and name in ("publish", "file"):
+            if not key and name in ("publish", "file", "options"):
                 continue
             yield from _params(inner, f"{key}.{name}" if key else name)
     else:

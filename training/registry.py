@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 from .config import Publish
 from .faults import AGAIN, DiskFull, Unreachable, explained, without_secrets
+from .files import sync
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -96,6 +97,7 @@ class Registry:
             import mlflow
             from mlflow import MlflowClient
 
+            self._make_tables()
             mlflow.set_tracking_uri(self.uri)
             mlflow.set_registry_uri(self.uri)
             self._client: MlflowClient = MlflowClient(self.uri, self.uri)
@@ -142,11 +144,35 @@ class Registry:
     def _explained(self) -> _Explained:
         return _Explained(f"publish: MLflow at {self.shown}")
 
-    def _folder(self) -> Path | None:
-        """Where the database lies, if it is a file."""
+    def _file(self) -> Path | None:
+        """The database, if it is a file."""
         if not self.uri.startswith("sqlite:///"):
             return None
-        return Path(self.uri.removeprefix("sqlite:///")).absolute().parent
+        return Path(self.uri.removeprefix("sqlite:///")).absolute()
+
+    def _folder(self) -> Path | None:
+        file = self._file()
+        return None if file is None else file.parent
+
+    def _make_tables(self) -> None:
+        """Make a new database whole before it gets its name.
+
+        A database in which MLflow was stopped while it made the tables cannot be used
+        again: it finds some of them, and fails to make them once more.
+        """
+        file = self._file()
+        if file is None or file.exists():
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_name(f".{file.name}.part")
+        for leftover in (scratch, scratch.with_name(f"{scratch.name}-journal")):
+            leftover.unlink(missing_ok=True)
+        from mlflow import MlflowClient
+
+        # Whatever is asked of it makes the tables.
+        MlflowClient(f"sqlite:///{scratch}").search_experiments(max_results=1)
+        sync(scratch)
+        scratch.replace(file)
 
     def _make_room(self, bundle: Path) -> None:
         folder = self._folder()

@@ -58,6 +58,7 @@ class Stage:
         settings: The part of the configuration it depends on.
         files: Files it reads from outside the build folder.
         reading: Its results depend on how the library reads a text.
+        copies: Copies of its results, by name, that it puts outside the build folder.
         resumes: Keep a half-finished folder, so that the work can go on from it.
         verdict: Raises where the results in the folder forbid to go on.
     """
@@ -70,6 +71,7 @@ class Stage:
     settings: Callable[[Config], object] = lambda config: None
     files: Callable[[Config], list[Path]] = lambda config: []
     reading: bool = False
+    copies: Callable[[Config], list[Path]] = lambda config: []
     resumes: bool = False
     verdict: Callable[[Path], None] = lambda folder: None
 
@@ -141,7 +143,8 @@ class _Run:
             self._recover()
             key = self._key()
             manifest = _read(self.folder / MANIFEST)
-            made = force or manifest.get("key") != key
+            same = manifest.get("key") == key and self._copied(manifest)
+            made = force or not same
             if made:
                 self._make(key)
                 manifest = _read(self.folder / MANIFEST)
@@ -191,6 +194,13 @@ class _Run:
         reads = self.stage.reads
         return {f: h for f, h in outputs.items() if not reads or f"{name}/{f}" in reads}
 
+    def _copied(self, manifest: Mapping[str, Any]) -> bool:
+        outputs = manifest.get("outputs", {})
+        return all(
+            path.is_file() and self.digests(path) == outputs.get(path.name)
+            for path in self.stage.copies(self.config)
+        )
+
     def _check(self, name: str, manifest: Mapping[str, Any]) -> None:
         """See that the files of a stage are those that it wrote."""
         for file, stated in manifest.get("outputs", {}).items():
@@ -207,7 +217,7 @@ class _Run:
             )
 
     def _command(self, name: str) -> str:
-        return f"python -m training {name} {self.config.file}"
+        return f"python -m training {name} {self.config.file}{self.config.options}"
 
     def _make(self, key: dict[str, Any]) -> None:
         stage, scratch = self.stage, self.scratch

@@ -23,27 +23,6 @@ STAGES = (
 )
 
 
-@pytest.fixture
-def world(world: Path) -> Path:
-    """The small world with a random encoder in it."""
-    import torch
-    from tokenizers import Tokenizer
-    from transformers import BertConfig, BertModel
-
-    torch.manual_seed(0)
-    vocabulary = Tokenizer.from_file(str(world / "encoder" / "tokenizer.json"))
-    config = BertConfig(
-        vocab_size=vocabulary.get_vocab_size(),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(world / "encoder")
-    return world
-
-
 def test_rows_become_a_bundle_that_the_library_loads(
     world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,7 +56,7 @@ def test_rows_become_a_bundle_that_the_library_loads(
 
     report = json.loads((world / "build" / "evaluate" / "report.json").read_text())
     assert report["sets"]["benchmark:some_test"]["attacks"] == 20
-    assert report["unseen"]["sources"] == 1
+    assert report["unseen"]["sources"] == 2
     card = (world / "release" / "MODEL_CARD.md").read_text()
     assert "| attacks | MIT |" in card
     assert report["bundle"]["digest"] in card

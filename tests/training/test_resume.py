@@ -81,6 +81,26 @@ def test_a_damaged_result_is_named_with_the_remedy(config: Config, damage: str) 
     assert made == ["one"]
 
 
+@pytest.mark.parametrize("damage", ["altered", "missing"])
+def test_a_copy_outside_that_is_not_the_result_is_made_again(
+    config: Config, tmp_path: Path, damage: str
+) -> None:
+    copy = tmp_path / "release" / "result"
+
+    def work(config: Config, needed: Mapping[str, Path], out: Path) -> None:
+        (out / "result").write_text("one")
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text("one")
+
+    stage = Stage("copy", "copies", work, copies=lambda config: [copy])
+    run(stage, config)
+    (done,) = run_all([stage], config)
+    assert not done.made
+    copy.unlink() if damage == "missing" else copy.write_text("uno")
+    run(stage, config)
+    assert copy.read_text() == "one"
+
+
 def test_a_stage_whose_needs_have_not_run_says_so(config: Config) -> None:
     with pytest.raises(PipelineError, match=r"read: .*copy holds no results .* first"):
         run(reading([]), config)

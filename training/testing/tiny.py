@@ -15,7 +15,7 @@ from promptguard.text import READING_VERSION
 
 from ..stage import digest
 
-__all__ = ["ATTACK_WORDS", "write_bundle"]
+__all__ = ["ATTACK_WORDS", "pieces", "tokenizer", "write_bundle"]
 
 ATTACK_WORDS = ("ignore", "instructions", "reveal", "secret")
 
@@ -42,11 +42,11 @@ def write_bundle(
         name: What the bundle is called.
     """
     words = tuple(words)
-    vocabulary = {piece: number for number, piece in enumerate(_pieces(words))}
+    vocabulary = {piece: number for number, piece in enumerate(pieces(words))}
     folder.mkdir(parents=True, exist_ok=True)
     weights = [4.0 if piece in words else -4.0 for piece in vocabulary]
     (folder / "model.onnx").write_bytes(_model(weights))
-    (folder / "tokenizer.json").write_text(json.dumps(_tokenizer(vocabulary)))
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
     (folder / "MODEL_CARD.md").write_text(_CARD.format(name=name))
     files = ("MODEL_CARD.md", "model.onnx", "tokenizer.json")
     table = {
@@ -75,12 +75,14 @@ def write_bundle(
     return folder
 
 
-def _pieces(words: Iterable[str]) -> dict[str, None]:
-    pieces = [*_SPECIAL, *words, *_LETTERS, *(f"##{x}" for x in _LETTERS), *_MARKS]
-    return dict.fromkeys([*pieces, *(f"##{x}" for x in _MARKS)])
+def pieces(words: Iterable[str]) -> dict[str, None]:
+    """A vocabulary: the words, and what any other word can be spelt with."""
+    made = [*_SPECIAL, *words, *_LETTERS, *(f"##{x}" for x in _LETTERS), *_MARKS]
+    return dict.fromkeys([*made, *(f"##{x}" for x in _MARKS)])
 
 
-def _tokenizer(vocabulary: dict[str, int]) -> dict[str, object]:
+def tokenizer(vocabulary: dict[str, int]) -> dict[str, object]:
+    """The content of a tokenizer.json."""
     added = [
         {
             "id": vocabulary[token],

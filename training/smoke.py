@@ -1,0 +1,75 @@
+"""The whole pipeline in small: the same stages on a world made for the purpose."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from .config import Augment, Config
+from .testing.encoder import POSITIONS
+from .testing.world import write_world
+
+__all__ = ["BUILD", "smoke"]
+
+BUILD = "build/smoke"
+# The share of the rows that are made: of the world as of what the release is made from.
+_SHARE = 0.01
+
+
+def smoke(config: Config, build: str | None = None) -> Config:
+    """The configuration with everything cut, reading and writing in one folder.
+
+    It needs no data folder, no encoder and no network, and it changes nothing outside
+    the folder: the bundle is released into it, and published to a database in it.
+    ``PROMPTGUARD_HUB`` is taken out of the environment, so that nothing is uploaded.
+
+    Args:
+        build: The folder; by default ``build/smoke``.
+    """
+    os.environ.pop("PROMPTGUARD_HUB", None)
+    folder = Path(build or BUILD).absolute()
+    world = write_world(folder / "world")
+    return replace(
+        config,
+        name=f"{config.name}-smoke",
+        data_root=str(world),
+        encoder=str(world / "encoder"),
+        build=str(folder),
+        release=str(folder / "release"),
+        data=replace(
+            config.data,
+            sources=str(world / "sources.toml"),
+            # Long texts are several windows here as well.
+            window=POSITIONS // 2,
+            overlap=POSITIONS // 8,
+            held_out=0.2,
+        ),
+        augment=_less(config.augment),
+        train=replace(
+            config.train,
+            epochs=3,
+            batch=16,
+            # Weights that know nothing have a longer way to go.
+            rate=2e-3,
+            head_rate=1e-2,
+            checkpoint_every=10,
+            # Steps this small are done before a second thread has been told of them.
+            threads=1,
+            validate_every=60,
+            validation_rows=20,
+        ),
+        calibrate=replace(config.calibrate, least=5, most=40),
+        publish=replace(
+            config.publish, tracking=f"sqlite:///{folder.as_posix()}/mlflow.db", hub=""
+        ),
+    )
+
+
+def _less(settings: Augment) -> Augment:
+    return Augment(
+        **{
+            name: max(1, int(value * _SHARE)) if value > 0 else value
+            for name, value in asdict(settings).items()
+        }
+    )
