@@ -19,7 +19,7 @@ pytestmark = [
 
 STAGES = (
     *("data", "augment", "train", "temperature", "export"),
-    *("quantize", "calibrate", "evaluate", "bundle", "publish"),
+    *("quantize", "calibrate", "evaluate", "gate", "bundle", "publish"),
 )
 
 
