@@ -101,7 +101,9 @@ def card(
     """The model card: what it is, what it was made from, how good it is."""
     from promptguard.text import READING_VERSION
 
-    figures = markdown(report).partition("\n\n")[2]
+    # Without the times, which are others at every run: the same run is the same bundle.
+    lasting = {key: part for key, part in report.items() if key != "latency"}
+    figures = markdown(lasting).partition("\n\n")[2]
     return _CARD.format(
         name=config.name,
         reading=READING_VERSION,

@@ -145,13 +145,13 @@ class Evaluate:
 
     Args:
         fpr: The operating point that the sets are counted at.
-        disguised: Attacks, and as many benign texts, that every disguise is tried on.
+        disguised: Attacks, and as many benign texts, that each disguise is tried on.
         compared: Texts that the int8 and the unquantised model are compared on at most.
         timed: Checks of each length that are timed.
     """
 
     fpr: float = 0.01
-    disguised: int = 60
+    disguised: int = 20
     compared: int = 3000
     timed: int = 20
 

@@ -4,75 +4,48 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from promptguard.measure.figures import share
 
 from .config import Config
-from .errors import PipelineError
+from .disguises import DISGUISES, FORGING, Disguise
 from .rows import Row
 from .scoring import score_all
 
-__all__ = ["Disguise", "known", "measure", "sample"]
+__all__ = ["measure", "sample"]
 
 LONGEST = 1000
 """Texts with more characters are not drawn, so that all disguises take minutes."""
 
-
-class Disguise(Protocol):
-    """A way to write a text that people still read and filters may not."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def tier(self) -> str: ...
-
-    def apply(self, text: str, rng: random.Random) -> str:
-        """The text in disguise."""
-
-    def applies(self, text: str) -> bool:
-        """Whether this text can be disguised so."""
-
-
-def known() -> tuple[Disguise, ...]:
-    """The disguises of this repository."""
-    try:
-        from .disguises import DISGUISES
-    except ModuleNotFoundError:
-        return ()
-    return tuple(DISGUISES)
+POOL = 60
+"""Attacks, and benign texts, that are drawn; each disguise is tried on some of them."""
 
 
 def measure(
     config: Config,
     sets: Mapping[str, Sequence[Row]],
     model: str | None,
-    disguises: Sequence[Disguise] | None = None,
+    disguises: Sequence[Disguise] = DISGUISES,
 ) -> dict[str, Any]:
     """Recall under each disguise over plain recall on the same texts.
 
-    The retention of a disguise is that ratio, None where nothing was found plain. The
-    retention of a tier is the mean over its disguises.
+    The retention of a disguise is that ratio, None where nothing was found plain. That
+    of a tier is over all tries of its disguises. A disguise that forges the voice
+    of a system or an assistant is tried on attacks alone, because it is one itself.
 
     Args:
         sets: Rows by source; attacks and benign texts are drawn evenly from them.
         disguises: By default all of this repository.
     """
-    if disguises is None:
-        disguises = known()
     rng = random.Random(f"{config.seed}:evasion")
-    drawn = [
-        row
-        for attack in (True, False)
-        for row in sample(sets, attack, config.evaluate.disguised, rng)
-    ]
+    drawn = [row for attack in (True, False) for row in sample(sets, attack, POOL, rng)]
     tries = [
         (disguise, place)
         for disguise in disguises
-        for place, row in enumerate(drawn)
-        if disguise.applies(row.text)
+        for attack in ((True,) if disguise in FORGING else (True, False))
+        for place in _places(drawn, disguise, attack, config)
     ]
     rows = [
         _disguised(drawn[place], disguise, config.seed) for disguise, place in tries
@@ -83,21 +56,24 @@ def measure(
     pairs: defaultdict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
     for (disguise, place), now in zip(tries, after, strict=True):
         pairs[disguise.name].append((drawn[place].attack, plain[place], now))
-    found = {
-        disguise.name: {"tier": str(disguise.tier), **_figures(pairs[disguise.name])}
-        for disguise in disguises
-    }
-    if not found:
-        return {}
+    tiers: defaultdict[str, list[tuple[bool, bool, bool]]] = defaultdict(list)
+    for disguise in disguises:
+        tiers[disguise.tier] += pairs[disguise.name]
     return {
         "attacks": sum(row.attack for row in drawn),
         "benign": sum(not row.attack for row in drawn),
-        "disguises": found,
-        "tiers": {
-            tier: _means(row for row in found.values() if row["tier"] == tier)
-            for tier in sorted({row["tier"] for row in found.values()})
+        "disguises": {
+            disguise.name: {"tier": disguise.tier, **_figures(pairs[disguise.name])}
+            for disguise in disguises
         },
-        "mean": _means(found.values()),
+        "tiers": {
+            tier: {
+                "disguises": sum(disguise.tier == tier for disguise in disguises),
+                **_figures(tiers[tier]),
+            }
+            for tier in sorted(tiers)
+        },
+        "all": _figures([pair for part in pairs.values() for pair in part]),
     }
 
 
@@ -119,11 +95,22 @@ def sample(
     return drawn[:count]
 
 
+def _places(
+    drawn: Sequence[Row], disguise: Disguise, attack: bool, config: Config
+) -> list[int]:
+    """Which texts a disguise is tried on: others for each, so that none stands out."""
+    fitting = [
+        place
+        for place, row in enumerate(drawn)
+        if row.attack == attack and disguise.applies(row.text)
+    ]
+    rng = random.Random(f"{config.seed}:{disguise.name}")
+    return rng.sample(fitting, min(len(fitting), config.evaluate.disguised))
+
+
 def _disguised(row: Row, disguise: Disguise, seed: int) -> Row:
     # Each text has numbers of its own, so that one more or less changes no other.
     text = disguise.apply(row.text, random.Random(f"{seed}:{disguise.name}:{row.text}"))
-    if not isinstance(text, str):
-        raise PipelineError(f"the disguise {disguise.name!r} made no text")
     return Row(text, row.role, row.labels, row.source, row.category, row.lang)
 
 
@@ -154,12 +141,3 @@ def _shares(pairs: Sequence[tuple[bool, bool]]) -> tuple[float | None, float | N
     """Shares that were flagged before and after."""
     before, after = [b for b, _ in pairs], [a for _, a in pairs]
     return share(sum(before), len(pairs)), share(sum(after), len(pairs))
-
-
-def _means(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    parts = list(rows)
-    means: dict[str, Any] = {"disguises": len(parts)}
-    for key in ("retention", "fpr increase"):
-        values = [part[key] for part in parts if part[key] is not None]
-        means[key] = sum(values) / len(values) if values else None
-    return means

@@ -144,7 +144,7 @@ def figures(report: Mapping[str, Any]) -> Figures:
         if name in report:
             sets[name] = _numbers(report[name])
     if evasion := report.get("evasion"):
-        tiers = evasion["tiers"] | {"mean": evasion["mean"]}
+        tiers = evasion["tiers"] | {"all": evasion["all"]}
         sets["evasion"] = {
             f"{tier} {key}": value
             for tier, row in tiers.items()

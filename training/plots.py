@@ -23,6 +23,8 @@ __all__ = ["draw", "prepare", "roc"]
 _BENIGN, _ATTACK, _QUIET = "#0072B2", "#D55E00", "#666666"
 _TIERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _LEAST_RATE = 1e-3
+# Disguises that are shown one by one: those that keep least.
+_WORST = 20
 _DPI = 120
 
 
@@ -248,47 +250,48 @@ def _lengths(kinds: Mapping[str, Any]) -> Figure:
                 )
         axes.set_xticks(range(len(names)), [_short(name) for name in names])
         axes.set_xlim(-0.6, len(names) - 0.3)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=-0.01)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_title(f"{title}; numbers of texts", fontsize=10)
         _labelled(axes, "characters", "")
         _legend(axes, "best")
-    left.set_ylim(0, 1.02)
+    left.set_ylim(-0.01, 1.03)
     return figure
 
 
 def _evasion(found: Mapping[str, Any]) -> Figure:
-    """What is left of recall under each disguise, and what honest texts suffer."""
-    rows = sorted(
-        found["disguises"].items(),
-        key=lambda item: (item[1]["tier"], -(item[1]["retention"] or 0)),
-        reverse=True,
-    )
-    tiers = sorted({row["tier"] for _, row in rows})
-    colors = {tier: _TIERS[n % len(_TIERS)] for n, tier in enumerate(tiers)}
-    names = [name for name, _ in rows]
-    figure = _figure(9.0, 1.4 + 0.24 * len(rows))
+    """What is left of recall, and what honest texts suffer: tiers, and the worst."""
+    tiers = [(f"all of tier {tier}", tier, row) for tier, row in found["tiers"].items()]
+    worst = sorted(
+        (
+            (name, row["tier"], row)
+            for name, row in found["disguises"].items()
+            if row["retention"] is not None
+        ),
+        key=lambda entry: entry[2]["retention"],
+    )[:_WORST]
+    rows = [*tiers, *worst][::-1]
+    colors = dict(zip(found["tiers"], _TIERS, strict=False))
+    figure = _figure(9.0, 1.2 + 0.21 * len(rows))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     for axes, key, title in (
         (left, "retention", "recall kept under the disguise"),
         (right, "fpr increase", "benign texts flagged, change"),
     ):
-        values = [row[key] or 0.0 for _, row in rows]
-        shades = [colors[row["tier"]] for _, row in rows]
-        axes.barh(range(len(rows)), values, color=shades, height=0.7)
+        for place, (_, tier, row) in enumerate(rows):
+            value = row[key] or 0.0
+            axes.barh(place, value, color=colors.get(tier, _QUIET), height=0.7)
+            if row[key] is not None:
+                axes.text(value, place, f" {value:.0%}", va="center", fontsize=7)
+        axes.axhline(len(worst) - 0.5, color=_QUIET, linewidth=0.8)
         axes.set_title(title, fontsize=10)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         _labelled(axes, "", "")
-        if key == "retention":
-            axes.axvline(1, color=_QUIET, linewidth=1, linestyle=":")
-            for place, (_, row) in enumerate(rows):
-                text = "-" if row[key] is None else f"{row[key]:.0%}"
-                axes.text((row[key] or 0) + 0.01, place, text, va="center", fontsize=7)
-    left.set_yticks(range(len(rows)), names, fontsize=8)
+    left.axvline(1, color=_QUIET, linewidth=1, linestyle=":")
+    left.set_yticks(
+        range(len(rows)), [f"{name} ({tier})" for name, tier, _ in rows], fontsize=8
+    )
     left.set_ylim(-0.7, len(rows) - 0.3)
-    for tier in tiers:
-        right.barh([0], [0], color=colors[tier], label=tier)
-    _legend(right, "best")
     return figure
 
 
@@ -298,8 +301,12 @@ _PLURAL = {"unseen": "unseen sources", "benchmark": "test sets"}
 def _parts(
     judged: Sequence[Judged],
 ) -> Iterator[tuple[tuple[str, str], list[Judged]]]:
+    """Texts by kind of set and role, as ``counts.Others`` weighs them."""
+    mixed = {j.name for j in judged if j.row.attack and j.unseen}
     parts: defaultdict[tuple[str, str], list[Judged]] = defaultdict(list)
     for j in judged:
+        if j.name in mixed and not j.row.attack:
+            continue
         parts["unseen" if j.unseen else "benchmark", j.row.role].append(j)
     yield from sorted(parts.items(), reverse=True)
 
@@ -318,7 +325,8 @@ def _shares(part: Sequence[Judged]) -> dict[bool, float]:
 
 def _short(name: str) -> str:
     kind, number = name.split()[0], int(name.split()[-1])
-    return f"{'≤' if kind == 'up' else '>'} {number:,}"
+    shown = f"{number // 1000}k" if number >= 1000 else str(number)
+    return f"{'≤' if kind == 'up' else '>'} {shown}"
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -7,6 +7,9 @@ from typing import Any
 
 __all__ = ["markdown"]
 
+# All of them are in the JSON report.
+_WORST = 12
+
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The parts of a report that are there, as tables."""
@@ -95,27 +98,35 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _evasion(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
-        f"Evasion, on {found['attacks']} attacks and {found['benign']} benign texts "
-        "of unseen sources: retention is recall under the disguise over recall "
-        "without it."
+        f"Evasion: each disguise on some of {found['attacks']} attacks and "
+        f"{found['benign']} benign texts of unseen sources. Retention is recall under "
+        "the disguise over recall without it, on the same texts."
     )
     yield ""
     yield (
-        "| tier | disguise | attacks | recall plain | recall | retention "
-        "| benign flagged plain | flagged |"
+        "| tier | disguises | attacks | recall plain | recall | retention "
+        "| benign | flagged plain | flagged |"
     )
-    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    rows = sorted(found["disguises"].items(), key=lambda item: item[1]["tier"])
-    for name, row in rows:
-        figures = ("recall plain", "recall", "retention", "fpr plain", "fpr")
-        cells = " | ".join(_number(row[key]) for key in figures)
-        yield f"| {row['tier']} | {name} | {row['attacks']} | {cells} |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for tier, row in found["tiers"].items():
-        yield (
-            f"| {tier} | mean of {row['disguises']} | | | "
-            f"| {_number(row['retention'])} | | "
-            f"{_signed(row['fpr increase'])} |"
-        )
+        yield f"| {tier} | {row['disguises']} | {_tried(row)} |"
+    yield f"| all | {len(found['disguises'])} | {_tried(found['all'])} |"
+    yield ""
+    weak = [
+        (row["retention"], name)
+        for name, row in found["disguises"].items()
+        if row["retention"] is not None
+    ]
+    worst = ", ".join(f"{name} {kept:.0%}" for kept, name in sorted(weak)[:_WORST])
+    yield f"The {min(_WORST, len(weak))} disguises that keep least: {worst}."
+
+
+def _tried(row: Mapping[str, Any]) -> str:
+    attacks = " | ".join(
+        _number(row[key]) for key in ("recall plain", "recall", "retention")
+    )
+    benign = " | ".join(_number(row[key]) for key in ("fpr plain", "fpr"))
+    return f"{row['attacks']} | {attacks} | {row['benign'] or ''} | {benign}"
 
 
 def _latency(found: Mapping[str, Any]) -> Iterator[str]:
@@ -149,7 +160,3 @@ def _share(row: Mapping[str, Any], key: str) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.3f}"
