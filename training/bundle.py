@@ -58,7 +58,9 @@ sources were kept out of training whole, and of thresholds too; benign texts out
 
 Rows named `planted` were made here: an attack of these sources, or a wording of our
 own, at a random place of a benign text. `pasted` puts a user's request beside a
-document.
+document, `noticed` a harmless notice into one; `questions` are harmless requests in the
+words of attacks, `snippets` benign sentences that use such words, and `disguised` rows,
+attacks and benign ones, are written as somebody might to get past a detector.
 
 ## Figures
 
@@ -127,9 +129,9 @@ def _rows(sources: Sources, counts: Mapping[str, int]) -> Iterator[str]:
             f"| {name} | {licences} | {totals[name, 'attack']} "
             f"| {totals[name, 'benign']} | {source.origin.replace('|', '/')} |"
         )
-    for name in ("planted", "pasted"):
+    for name in ("planted", "pasted", "noticed", "questions", "snippets", "disguised"):
         attacks, benign = totals[name, "attack"], totals[name, "benign"]
         yield f"| {name} | as their parts | {attacks} | {benign} | made here |"
-    for name, source in sources.used("unseen").items():
+    for name, source in sources.used("unseen", "tested").items():
         licences = ", ".join(source.licences)
-        yield f"| {name} | {licences} | unseen | unseen | {source.origin} |"
+        yield f"| {name} | {licences} | {source.use} | {source.use} | {source.origin} |"

@@ -81,7 +81,7 @@ def setting(benign: Sequence[Row], sources: Sources) -> list[Row]:
     Raises:
         PipelineError: There are none.
     """
-    away = sources.used("unseen")
+    away = sources.used("unseen", "tested")
     rows = [row for row in benign if row.source not in away and not row.attack]
     if not rows:
         raise PipelineError(

@@ -48,8 +48,13 @@ class Judged:
         return self.fpr in self.found.flagged_at
 
     @property
+    def kind(self) -> str:
+        """What the set is: ``benchmark``, ``unseen`` or ``tested``."""
+        return self.name.partition(":")[0]
+
+    @property
     def unseen(self) -> bool:
-        return self.name.startswith("unseen:")
+        return self.kind == "unseen"
 
     @property
     def length(self) -> str:

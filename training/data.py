@@ -68,7 +68,7 @@ def _make(config: Config, folder: Path, out: Path) -> None:
     sources = load_sources(config.sources_file)
     maker = _Maker(config, sources)
     seen = maker.read(sources.used("train"), folder)
-    unseen = maker.read(sources.used("unseen"), folder)
+    unseen = maker.read(sources.used("unseen", "tested"), folder)
     kept, foreign = maker.chosen(seen, unseen)
     training, held_out = maker.split(kept)
     benign = [row for row in held_out if not row.attack]

@@ -42,7 +42,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     judged = judge(config, model)
     command = "python -m training evaluate " + config.file.as_posix()
     report = evaluate(config, model, command, judged=judged)
-    texts, on = [j for j in judged if not j.unseen], "benchmarks"
+    texts, on = [j for j in judged if j.kind == "benchmark"], "benchmarks"
     if not texts:
         held_out = read_rows(needed["data"] / "heldout.jsonl.gz")
         texts, on = _judged(config, {"held-out": held_out}, model), "held-out rows"
@@ -101,17 +101,18 @@ def evaluate(
             judged = judge(config, model)
         report |= _counted(judged, config.evaluate.fpr)
     if "evasion" in parts:
-        report["evasion"] = evasion.measure(config, _unseen(config), model)
+        report["evasion"] = evasion.measure(config, _away(config, "unseen"), model)
     if "latency" in parts:
-        report["latency"] = timing.measure(config, _unseen(config), model)
+        report["latency"] = timing.measure(config, _away(config, "unseen"), model)
     return report
 
 
 def judge(config: Config, model: str | None) -> list[Judged]:
-    """Every text of the test sets and of the unseen sources, scored and decided."""
+    """Every text of the test sets and of sources kept away, scored and decided."""
     sources = load_sources(config.sources_file)
     sets = {f"benchmark:{n}": r for n, r in benchmark_rows(config, sources).items()}
-    sets |= {f"unseen:{n}": r for n, r in _unseen(config).items()}
+    for use in ("unseen", "tested"):
+        sets |= {f"{use}:{n}": r for n, r in _away(config, use).items()}
     return _judged(config, sets, model)
 
 
@@ -133,10 +134,10 @@ def _judged(
     ]
 
 
-def _unseen(config: Config) -> dict[str, list[Row]]:
+def _away(config: Config, use: str) -> dict[str, list[Row]]:
     return {
         name: list(read(config, name, source))
-        for name, source in load_sources(config.sources_file).used("unseen").items()
+        for name, source in load_sources(config.sources_file).used(use).items()
     }
 
 
@@ -147,7 +148,7 @@ def _counted(judged: Sequence[Judged], fpr: float) -> dict[str, Any]:
     texts = hashlib.sha256()
     for j in judged:
         sets[j.name].append(j)
-        kinds[j.name.partition(":")[0]].append(j)
+        kinds[j.kind].append(j)
         texts.update(
             f"{j.name} {j.row.role} {j.row.attack}\0{j.row.text}\0".encode(
                 "utf-8", "replace"

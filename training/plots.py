@@ -307,7 +307,8 @@ def _parts(
     for j in judged:
         if j.name in mixed and not j.row.attack:
             continue
-        parts["unseen" if j.unseen else "benchmark", j.row.role].append(j)
+        if j.kind in _PLURAL:
+            parts[j.kind, j.row.role].append(j)
     yield from sorted(parts.items(), reverse=True)
 
 

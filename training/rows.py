@@ -69,7 +69,7 @@ BENIGN_CATEGORIES = frozenset(
 # A public test set that tells labels and no categories.
 _MIXED = "mixed"
 
-_USES = ("train", "unseen", "drop")
+_USES = ("train", "unseen", "tested", "drop")
 
 # Words that attacks in the training sources use far more often than benign texts do.
 _HARD = (
@@ -135,8 +135,8 @@ class Sources:
     training: dict[str, Source]
     benchmarks: dict[str, Source]
 
-    def used(self, use: str) -> dict[str, Source]:
-        return {n: s for n, s in self.training.items() if s.use == use}
+    def used(self, *uses: str) -> dict[str, Source]:
+        return {n: s for n, s in self.training.items() if s.use in uses}
 
 
 def load_sources(path: Path) -> Sources:

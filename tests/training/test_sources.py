@@ -320,7 +320,7 @@ def test_a_lone_surrogate_reads_back(write: Write) -> None:
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        ('use = "sometimes"', "'some': no use 'sometimes'. Known: train, unseen, drop"),
+        ('use = "sometimes"', "'some': no use 'sometimes'. Known: train, unseen, tested, drop"),
         ('hub = "a/b"', "'some': with hub goes revision"),
         (
             ON_HUB.format(revision="1", files="f").replace("good = 0", "good = 2"),
@@ -370,6 +370,7 @@ def test_every_input_is_named_by_hash_and_licence(world: Path) -> None:
     stated = sources.inputs(world / "build" / "sources")
     files = {p.name: digest(p) for p in (world / "injection").iterdir()}
     del files["dropped.jsonl.gz"]
+    files |= {f"own/{p.name}": digest(p) for p in (world / "own").iterdir()}
     assert {entry["file"]: entry["sha256"] for entry in stated} == files
     assert all(entry["licences"] == ["MIT"] for entry in stated)
     uses = {entry["name"]: entry["use"] for entry in stated}
