@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from promptguard.text import Text
 
+from . import datacard
 from .config import Config
 from .errors import PipelineError
 from .faults import explained
@@ -83,6 +84,10 @@ def _make(config: Config, folder: Path, out: Path) -> None:
         "benchmarks": {n: digest(p) for n, p in _benchmarks(config).items()},
     }
     _write(out / "report.json", report)
+    counted = datacard.card(parts, written(folder), report)
+    _write(out / "data_card.json", counted)
+    write_atomically(out / "DATA_CARD.md", datacard.markdown(counted).encode())
+    print(datacard.glance(counted))
     for sign in (True, False):
         if not any(row.attack == sign for row in training):
             raise PipelineError(

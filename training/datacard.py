@@ -1,0 +1,221 @@
+"""The data card: what the training texts are, and what is lopsided about them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .bias import FACTOR, by_language, by_terms
+from .rows import Row
+
+__all__ = ["card", "glance", "markdown"]
+
+_QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
+
+
+def card(
+    parts: Mapping[str, Sequence[Row]],
+    inputs: Mapping[str, Mapping[str, Any]],
+    report: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything that is counted.
+
+    Args:
+        parts: Rows by part; ``train`` is what the figures are about.
+        inputs: What the sources stage wrote, by source.
+        report: What the data stage left out and why, and what was odd.
+    """
+    rows = parts["train"]
+    return {
+        "texts": {name: _labels(part) for name, part in parts.items()},
+        "sources": _sources(parts, inputs),
+        "licences": _tally(", ".join(inputs[row.source]["licences"]) for row in rows),
+        "categories": _tally(row.category for row in rows),
+        "roles": _tally(row.role for row in rows),
+        "characters": {
+            "attack": _quantiles([len(row.text) for row in rows if row.attack]),
+            "benign": _quantiles([len(row.text) for row in rows if not row.attack]),
+        },
+        "removed": report["removed"],
+        "overlap": _by_set(report["overlap"]),
+        "odd": _odd(report["validation"]),
+        "shares": [s.table() for s in (*by_language(rows), *by_terms(rows))],
+        "share of attacks": round(_labels(rows)["share"], 4),
+    }
+
+
+def glance(card: Mapping[str, Any]) -> str:
+    """The card without its tables by source: what is printed."""
+    return "\n".join(_head(card)) + "\n"
+
+
+def markdown(card: Mapping[str, Any]) -> str:
+    """The card as a page."""
+    return "\n".join([*_head(card), *_by_source(card)]) + "\n"
+
+
+def _head(card: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("# Data card", "")
+    yield (
+        "The texts that the model is trained on, before windows are cut and attacks "
+        "planted. Parts:"
+    )
+    yield from _table(
+        ("part", "attacks", "benign", "share of attacks"),
+        (
+            (name, p["attack"], p["benign"], f"{p['share']:.1%}")
+            for name, p in card["texts"].items()
+        ),
+    )
+    yield from ("", "## What was left out", "")
+    removed = {why: sum(counts.values()) for why, counts in card["removed"].items()}
+    yield from _table(("reason", "texts"), removed.items())
+    yield from ("", "Overlaps with a test set or an unseen source:", "")
+    yield from _table(("set", "texts"), card["overlap"].items())
+    yield from ("", "## What they are", "")
+    for key in ("licences", "categories", "roles"):
+        yield from _table((key, "texts"), card[key].items())
+        yield ""
+    yield from _table(
+        ("characters", *(f"{q:.0%}" for q in _QUANTILES)),
+        ((label, *values) for label, values in card["characters"].items()),
+    )
+    yield from ("", "## Odd texts", "")
+    yield "As they were published; empty ones are left out, the others are cleaned."
+    yield ""
+    yield from _table(("source", "what", "texts"), card["odd"])
+    yield from ("", "## Who is flagged", "")
+    yield (
+        "The share of texts that are labelled attacks, with Wilson's 95 % interval, and "
+        "the lift: the share as a multiple of the whole's. Dialects and groups of "
+        "people are looked for in English texts, by the words in terms.toml, which "
+        "are our own choice; a word is not a person."
+    )
+    for shares in _kinds(card["shares"]):
+        yield ""
+        yield from _table(
+            (shares[0]["kind"], "texts", "attacks", "share", "", "interval", "lift"),
+            map(_share, shares),
+        )
+    yield from ("", "## Warnings", "")
+    warned = [s for s in card["shares"] if s["warning"]]
+    for s in warned:
+        few = "rarely" if s["lift"] < 1 else "often"
+        yield (
+            f"- {s['kind']} {s['name']}: labelled an attack {s['lift']:.1f} times as "
+            f"{few} as the whole ({s['attacks']} of {s['texts']})"
+        )
+    if not warned:
+        yield f"No share is {FACTOR:g} times the whole's, or a {FACTOR:g}rd of it."
+
+
+def _by_source(card: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "## Sources", "")
+    yield from _table(
+        (
+            "source",
+            "use",
+            "licences",
+            "from",
+            "attacks",
+            "benign",
+            "held out",
+            "left out",
+        ),
+        (
+            (
+                *(name, s["use"], s["licences"], s["from"]),
+                *(s["attacks"], s["benign"], s["held out"], s["left out"]),
+            )
+            for name, s in card["sources"].items()
+        ),
+    )
+
+
+def _sources(
+    parts: Mapping[str, Sequence[Row]], inputs: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    used: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for name in ("train", "heldout", "unseen"):
+        for row in parts[name]:
+            used[row.source]["held out" if name == "heldout" else _sign(row)] += 1
+    table = {}
+    for name, entry in inputs.items():
+        counts = used[name]
+        table[name] = {
+            "use": entry["use"],
+            "licences": ", ".join(entry["licences"]),
+            "from": entry["from"],
+            "attacks": counts["attack"],
+            "benign": counts["benign"],
+            "held out": counts["held out"],
+            "left out": sum(entry["rows"].values()) - counts.total(),
+        }
+    return table
+
+
+def _by_set(overlap: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    total = Counter[str]()
+    for counts in overlap.values():
+        total.update(counts)
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _odd(validation: Mapping[str, Mapping[str, int]]) -> list[list[Any]]:
+    return [
+        [name, what, count]
+        for name, counts in validation.items()
+        for what, count in counts.items()
+        if what not in ("attack", "benign")
+    ]
+
+
+def _labels(rows: Sequence[Row]) -> dict[str, Any]:
+    attacks = sum(row.attack for row in rows)
+    share = attacks / len(rows) if rows else 0.0
+    return {"attack": attacks, "benign": len(rows) - attacks, "share": share}
+
+
+def _sign(row: Row) -> str:
+    return "attack" if row.attack else "benign"
+
+
+def _tally(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items(), key=lambda i: (-i[1], i[0])))
+
+
+def _quantiles(lengths: list[int]) -> list[int]:
+    lengths.sort()
+    return [lengths[int(q * (len(lengths) - 1))] for q in _QUANTILES if lengths]
+
+
+def _kinds(shares: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    kinds: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for share in shares:
+        kinds[share["kind"]].append(share)
+    return list(kinds.values())
+
+
+def _share(share: Mapping[str, Any]) -> tuple[object, ...]:
+    low, high = share["interval"]
+    mark = " (!)" if share["warning"] else ""
+    return (
+        *(share["name"], share["texts"], share["attacks"], f"{share['share']:.1%}"),
+        "█" * round(10 * share["share"]),
+        *(f"{low:.1%} to {high:.1%}", f"{share['lift']:.2f}{mark}"),
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """A table in Markdown; columns of numbers are set to the right."""
+    lines = [list(row) for row in rows]
+    if not lines:
+        yield "None."
+        return
+    right = [isinstance(value, int) for value in lines[0]]
+    yield f"| {' | '.join(head)} |"
+    yield f"| {' | '.join('---:' if is_right else '---' for is_right in right)} |"
+    for line in lines:
+        cells = [f"{v:,}" if isinstance(v, int) else str(v) for v in line]
+        yield f"| {' | '.join(cells)} |"
