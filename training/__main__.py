@@ -224,7 +224,7 @@ STAGES = (
         "publish",
         "a version in MLflow's registry, and a commit on the Hub if one is named",
         _work("publish"),
-        needs=("augment", "evaluate", "gate", "bundle"),
+        needs=("data", "augment", "evaluate", "gate", "bundle"),
         settings=_destinations,
     ),
 )

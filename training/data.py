@@ -15,9 +15,9 @@ from tqdm import tqdm
 from promptguard.text import Text
 
 from . import datacard
+from .bias import TERMS
 from .config import Config
 from .errors import PipelineError
-from .faults import explained
 from .leakage import Leakage
 from .overlap import groups, repeats
 from .rows import (
@@ -41,19 +41,46 @@ PARTS = ("train", "heldout", "benign", "unseen", "languages")
 
 def files(config: Config) -> list[Path]:
     """Every file the stage reads from outside the build folder."""
-    return [*_benchmarks(config).values(), config.sources_file]
+    return [*_benchmarks(config).values(), config.sources_file, TERMS]
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write whole texts: train, heldout, benign (of the held-out ones), unseen.
 
     Rows of training sources in languages that are not trained on are in ``languages``.
-    ``summary.json`` counts what is in each, ``report.json`` what was left out and why.
+    ``summary.json`` counts what is in each, ``validation.json`` what was odd or left
+    out, and why; ``DATA_CARD.md`` tells all of it.
     """
-    try:
-        _make(config, needed["sources"], out)
-    except OSError as error:
-        raise explained(error, f"data: {out}") from None
+    sources = load_sources(config.sources_file)
+    maker = _Maker(config, sources)
+    seen = maker.read(sources.used("train"), needed["sources"])
+    unseen = maker.read(sources.used("unseen"), needed["sources"])
+    kept, foreign = maker.chosen(seen, unseen)
+    training, held_out = maker.split(kept)
+    benign = [row for row in held_out if not row.attack]
+    parts = dict(zip(PARTS, (training, held_out, benign, unseen, foreign), strict=True))
+    for name, rows in parts.items():
+        write_rows(out / f"{name}.jsonl.gz", rows)
+    _write(out / "summary.json", {name: _count(rows) for name, rows in parts.items()})
+    report: dict[str, Any] = {
+        "validation": maker.validation.report(),
+        "removed": maker.removed,
+        "overlap": maker.overlap,
+        "benchmarks": {n: digest(p) for n, p in _benchmarks(config).items()},
+    }
+    _write(out / "validation.json", report)
+    counted = datacard.card(parts, written(needed["sources"]), report)
+    text = json.dumps(counted, indent=1) + "\n"
+    write_atomically(out / "data_card.json", text.encode())
+    write_atomically(out / "DATA_CARD.md", datacard.markdown(counted).encode())
+    print(datacard.glance(counted))
+    for sign in (True, False):
+        if not any(row.attack == sign for row in training):
+            raise PipelineError(
+                f"data: no {'attacks' if sign else 'benign texts'} are left to train "
+                f"on; see what was removed in {out / 'validation.json'}"
+            )
+    print(f"{len(training):,} texts to train on, {len(held_out):,} held out")
 
 
 def benchmark_rows(config: Config, sources: Sources) -> dict[str, list[Row]]:
@@ -63,38 +90,6 @@ def benchmark_rows(config: Config, sources: Sources) -> dict[str, list[Row]]:
         name: list(read_source(paths[name], source))
         for name, source in sources.benchmarks.items()
     }
-
-
-def _make(config: Config, folder: Path, out: Path) -> None:
-    sources = load_sources(config.sources_file)
-    maker = _Maker(config, sources)
-    seen = maker.read(sources.used("train"), folder)
-    unseen = maker.read(sources.used("unseen", "tested"), folder)
-    kept, foreign = maker.chosen(seen, unseen)
-    training, held_out = maker.split(kept)
-    benign = [row for row in held_out if not row.attack]
-    parts = dict(zip(PARTS, (training, held_out, benign, unseen, foreign), strict=True))
-    for name, rows in parts.items():
-        write_rows(out / f"{name}.jsonl.gz", rows)
-    _write(out / "summary.json", {name: _count(rows) for name, rows in parts.items()})
-    report = {
-        "validation": maker.validation.report(),
-        "removed": maker.removed,
-        "overlap": maker.overlap,
-        "benchmarks": {n: digest(p) for n, p in _benchmarks(config).items()},
-    }
-    _write(out / "report.json", report)
-    counted = datacard.card(parts, written(folder), report)
-    _write(out / "data_card.json", counted)
-    write_atomically(out / "DATA_CARD.md", datacard.markdown(counted).encode())
-    print(datacard.glance(counted))
-    for sign in (True, False):
-        if not any(row.attack == sign for row in training):
-            raise PipelineError(
-                f"data: no {'attacks' if sign else 'benign texts'} are left to train "
-                f"on; see what was removed in {out / 'report.json'}"
-            )
-    print(f"{len(training):,} texts to train on, {len(held_out):,} held out")
 
 
 def _write(path: Path, value: Mapping[str, object]) -> None:

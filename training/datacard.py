@@ -11,6 +11,10 @@ from .rows import Row
 
 __all__ = ["card", "glance", "markdown"]
 
+_COLUMNS = (
+    *("source", "use", "licences", "from", "attacks", "benign", "held out"),
+    *("left out", "characters"),
+)
 _QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 
 
@@ -30,7 +34,9 @@ def card(
     return {
         "texts": {name: _labels(part) for name, part in parts.items()},
         "sources": _sources(parts, inputs),
-        "licences": _tally(", ".join(inputs[row.source]["licences"]) for row in rows),
+        "licences": _tally(
+            ", ".join(sorted(inputs[row.source]["licences"])) for row in rows
+        ),
         "categories": _tally(row.category for row in rows),
         "roles": _tally(row.role for row in rows),
         "characters": {
@@ -59,8 +65,9 @@ def _head(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Data card", "")
     yield (
         "The texts that the model is trained on, before windows are cut and attacks "
-        "planted. Parts:"
+        "planted. `benign` is of `heldout`; `unseen` is never trained on."
     )
+    yield ""
     yield from _table(
         ("part", "attacks", "benign", "share of attacks"),
         (
@@ -87,8 +94,8 @@ def _head(card: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(("source", "what", "texts"), card["odd"])
     yield from ("", "## Who is flagged", "")
     yield (
-        "The share of texts that are labelled attacks, with Wilson's 95 % interval, and "
-        "the lift: the share as a multiple of the whole's. Dialects and groups of "
+        "The share of texts that are labelled attacks, with Wilson's 95 % interval, "
+        "and the lift: the share as a multiple of the whole's. Dialects and groups of "
         "people are looked for in English texts, by the words in terms.toml, which "
         "are our own choice; a word is not a person."
     )
@@ -101,32 +108,23 @@ def _head(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Warnings", "")
     warned = [s for s in card["shares"] if s["warning"]]
     for s in warned:
-        few = "rarely" if s["lift"] < 1 else "often"
         yield (
-            f"- {s['kind']} {s['name']}: labelled an attack {s['lift']:.1f} times as "
-            f"{few} as the whole ({s['attacks']} of {s['texts']})"
+            f"- {s['kind']} {s['name']}: {s['attacks']} of {s['texts']} texts are "
+            f"attacks, {s['lift']:.2f} times the whole's share"
         )
     if not warned:
-        yield f"No share is {FACTOR:g} times the whole's, or a {FACTOR:g}rd of it."
+        yield f"No share is more than {FACTOR:g} times above or below the whole's."
 
 
 def _by_source(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Sources", "")
     yield from _table(
-        (
-            "source",
-            "use",
-            "licences",
-            "from",
-            "attacks",
-            "benign",
-            "held out",
-            "left out",
-        ),
+        _COLUMNS,
         (
             (
                 *(name, s["use"], s["licences"], s["from"]),
                 *(s["attacks"], s["benign"], s["held out"], s["left out"]),
+                s["median"],
             )
             for name, s in card["sources"].items()
         ),
@@ -137,9 +135,11 @@ def _sources(
     parts: Mapping[str, Sequence[Row]], inputs: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     used: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    lengths: defaultdict[str, list[int]] = defaultdict(list)
     for name in ("train", "heldout", "unseen"):
         for row in parts[name]:
             used[row.source]["held out" if name == "heldout" else _sign(row)] += 1
+            lengths[row.source].append(len(row.text))
     table = {}
     for name, entry in inputs.items():
         counts = used[name]
@@ -151,6 +151,7 @@ def _sources(
             "benign": counts["benign"],
             "held out": counts["held out"],
             "left out": sum(entry["rows"].values()) - counts.total(),
+            "median": sorted(lengths[name])[counts.total() // 2] if counts else 0,
         }
     return table
 
@@ -213,7 +214,7 @@ def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[st
     if not lines:
         yield "None."
         return
-    right = [isinstance(value, int) for value in lines[0]]
+    right = [isinstance(v, int) or str(v)[:1].isdigit() for v in lines[0]]
     yield f"| {' | '.join(head)} |"
     yield f"| {' | '.join('---:' if is_right else '---' for is_right in right)} |"
     for line in lines:

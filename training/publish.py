@@ -155,6 +155,7 @@ def publication(
         "promptguard.commit": _commit(),
     }
     summaries = [
+        *(needed["data"] / name for name in ("DATA_CARD.md", "data_card.json")),
         needed["augment"] / "summary.json",
         needed["augment"] / "manifest.json",
     ]

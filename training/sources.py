@@ -11,7 +11,7 @@ from typing import Any
 
 from .config import Config
 from .errors import PipelineError
-from .faults import Unreachable, explained
+from .faults import Unreachable
 from .fetch import Wanted, fetch
 from .rows import (
     Row,
@@ -66,10 +66,27 @@ def files(config: Config) -> list[Path]:
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write NAME.jsonl.gz for each source that is used, and ``inventory.json``."""
-    try:
-        _make(config, out)
-    except OSError as error:
-        raise explained(error, f"sources: {out}") from None
+    inventory: dict[str, Any] = {}
+    for name, source in _used(load_sources(config.sources_file)).items():
+        found = find(config, name, source)
+        rows = list(_rows(name, source, found))
+        if not rows:
+            raise PipelineError(
+                f"source {name!r}: no row in {', '.join(found.files)}; set "
+                'use = "drop", or restore the file'
+            )
+        path = out / f"{name}.jsonl.gz"
+        write_rows(path, rows)
+        inventory[name] = _entry(source, found) | {
+            "rows sha256": digest(path),
+            "rows": dict(sorted(Counter(_label(row) for row in rows).items())),
+        }
+    table = {"table": digest(config.sources_file), "sources": inventory}
+    text = json.dumps(table, indent=1) + "\n"
+    write_atomically(out / INVENTORY, text.encode())
+    total = sum(sum(entry["rows"].values()) for entry in inventory.values())
+    published = sum(entry["from"] != "local" for entry in inventory.values())
+    print(f"{total:,} rows of {len(inventory)} sources, {published} from the Hub")
 
 
 def find(config: Config, name: str, source: Source) -> Found:
@@ -154,31 +171,6 @@ def inputs(folder: Path) -> list[dict[str, Any]]:
         for name, entry in written(folder).items()
         for file, value in entry["files"].items()
     ]
-
-
-def _make(config: Config, out: Path) -> None:
-    sources = load_sources(config.sources_file)
-    inventory: dict[str, Any] = {}
-    for name, source in _used(sources).items():
-        found = find(config, name, source)
-        rows = list(_rows(name, source, found))
-        if not rows:
-            raise PipelineError(
-                f"source {name!r}: no row in {', '.join(found.files)}; set "
-                'use = "drop", or restore the file'
-            )
-        path = out / f"{name}.jsonl.gz"
-        write_rows(path, rows)
-        inventory[name] = _entry(source, found) | {
-            "rows sha256": digest(path),
-            "rows": dict(sorted(Counter(_label(row) for row in rows).items())),
-        }
-    table = {"table": digest(config.sources_file), "sources": inventory}
-    text = json.dumps(table, indent=1) + "\n"
-    write_atomically(out / INVENTORY, text.encode())
-    total = sum(sum(entry["rows"].values()) for entry in inventory.values())
-    published = sum(entry["from"] != "local" for entry in inventory.values())
-    print(f"{total:,} rows of {len(inventory)} sources, {published} from the Hub")
 
 
 def _entry(source: Source, found: Found) -> dict[str, Any]:

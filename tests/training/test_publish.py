@@ -93,9 +93,10 @@ def config(tmp_path: Path, tables: Path) -> Config:
     write_bundle(build / "bundle")
     manifest = '{"outputs": {}}'
     (build / "bundle" / "manifest.json").write_text(manifest)
-    for name in ("augment", "evaluate"):
+    for name in ("data", "augment", "evaluate"):
         (build / name).mkdir()
         (build / name / "manifest.json").write_text(manifest)
+    (build / "data" / "DATA_CARD.md").write_text("# Data card\n")
     (build / "augment" / "summary.json").write_text('{"train": 3}')
     (build / "augment" / "train.jsonl.gz").write_bytes(b"texts of others")
     (build / "evaluate" / "report.json").write_text(json.dumps(REPORT))
@@ -108,7 +109,8 @@ def config(tmp_path: Path, tables: Path) -> Config:
 def published(config: Config) -> dict[str, Any]:
     """Publish, and return the receipt."""
     build = Path(config.build)
-    needed = {name: build / name for name in ("augment", "evaluate", "bundle")}
+    names = ("data", "augment", "evaluate", "bundle")
+    needed = {name: build / name for name in names}
     out = build / "publish"
     out.mkdir(exist_ok=True)
     publish.make(config, needed, out)
@@ -175,7 +177,7 @@ def test_the_run_keeps_the_bundle_and_the_reports_and_no_texts(config: Config) -
 
     assert listed("bundle") == set(publish.FILES)
     assert listed("reports") == {
-        *("report.json", "report.md", "summary.json", "manifest.json")
+        *("report.json", "report.md", "summary.json", "manifest.json", "DATA_CARD.md")
     }
 
 
@@ -343,7 +345,10 @@ def test_a_server_that_is_away_is_named_at_once(config: Config) -> None:
 def test_a_failed_stage_leaves_what_was_there(config: Config) -> None:
     def stage(work: Any) -> Stage:
         return Stage(
-            "publish", "publishes", work, needs=("augment", "evaluate", "bundle")
+            "publish",
+            "publishes",
+            work,
+            needs=("data", "augment", "evaluate", "bundle"),
         )
 
     folder = run(stage(publish.make), config)

@@ -320,7 +320,10 @@ def test_a_lone_surrogate_reads_back(write: Write) -> None:
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        ('use = "sometimes"', "'some': no use 'sometimes'. Known: train, unseen, tested, drop"),
+        (
+            'use = "sometimes"',
+            "'some': no use 'sometimes'. Known: train, unseen, tested, drop",
+        ),
         ('hub = "a/b"', "'some': with hub goes revision"),
         (
             ON_HUB.format(revision="1", files="f").replace("good = 0", "good = 2"),
