@@ -54,7 +54,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     sources = load_sources(config.sources_file)
     maker = _Maker(config, sources)
     seen = maker.read(sources.used("train"), needed["sources"])
-    unseen = maker.read(sources.used("unseen"), needed["sources"])
+    unseen = maker.read(sources.used("unseen", "tested"), needed["sources"])
     kept, foreign = maker.chosen(seen, unseen)
     training, held_out = maker.split(kept)
     benign = [row for row in held_out if not row.attack]
