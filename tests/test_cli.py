@@ -133,6 +133,13 @@ def test_threshold_and_rate_change_the_verdict():
         (("check", "--threshold", "7", SECRET), "threshold"),
         (("check", "--threshold", "nan", SECRET), "threshold"),
         (("check", "--model", "/no/such/folder", SECRET), "/no/such/folder"),
+        (("check", "--revision", "v1", SECRET), "--revision goes with --model"),
+        (("eval", "--revision", "v1", "rows.jsonl"), "--revision goes with --model"),
+        (
+            ("calibrate", "--revision", "v1", "rows.jsonl", "--out", "points.json"),
+            "--revision goes with --model",
+        ),
+        (("check", "--model", ".", "--revision", "v1", SECRET), "for a folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

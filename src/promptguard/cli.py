@@ -39,6 +39,7 @@ examples:
   promptguard check --role tool - < answer.json       a tool's answer, as one text
   promptguard check --lines --json - < prompts.txt    a verdict for every line
   promptguard check --fpr 0.001 "..."                 fewer false alarms
+  promptguard check --model acme/guard --revision v1 "..."    a model on the Hub
   promptguard check -- "-a text that begins with a dash"
 """
 
@@ -160,7 +161,14 @@ def _add_check(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="stop a text from this probability on, 0 to 1",
     )
     check.add_argument(
-        "--model", metavar="FOLDER", help="a model folder (default: the shipped one)"
+        "--model",
+        metavar="MODEL",
+        help="a model folder, or a model's name on the Hub (default: the shipped one)",
+    )
+    check.add_argument(
+        "--revision",
+        metavar="COMMIT",
+        help="of a model on the Hub: the id of a commit, a tag or a branch",
     )
     check.add_argument(
         "--calibration",
@@ -189,9 +197,11 @@ def _check(chosen: argparse.Namespace) -> int:
 def _guard(chosen: argparse.Namespace) -> Guard:
     from . import InvisibleText, PromptInjection
 
+    if chosen.revision is not None and chosen.model is None:
+        chosen.parser.error("--revision goes with --model, the name on the Hub")
     given = {
         name: getattr(chosen, name)
-        for name in ("fpr", "threshold", "model", "calibration")
+        for name in ("fpr", "threshold", "model", "revision", "calibration")
         if getattr(chosen, name) is not None
     }
     return PromptInjection(**given) | InvisibleText()

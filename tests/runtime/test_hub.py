@@ -89,6 +89,47 @@ def test_a_model_is_fetched_by_its_commit_and_never_any_code(
     assert not [path for path in asked if path.endswith((".py", ".pkl", "README.md"))]
 
 
+def shell(
+    environment: dict[str, str], *arguments: str, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """The command line, in a fresh process."""
+    pytest.importorskip("huggingface_hub", reason="needs the extra 'hub'")
+    command = [sys.executable, "-m", "promptguard", *arguments]
+    return subprocess.run(
+        command,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_commands_take_a_model_by_its_revision(
+    hub: LoopbackHub, home: Path, bundle: Path, tmp_path: Path
+) -> None:
+    commit = hub.model(NAME, bundle)
+    # What comes later is not what was asked for.
+    hub.model(NAME, write_bundle(tmp_path / "later", words=("capital",)))
+    environment = hub.environment(home)
+    model = ("--model", NAME, "--revision", commit)
+    assert shell(environment, "check", *model, ATTACK).returncode == 1
+    assert shell(environment, "check", *model, PLAIN).returncode == 0
+    rows = [{"text": ATTACK, "label": 1}, {"text": PLAIN, "label": 0}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    done = shell(environment, "eval", *model, "-", stdin=lines)
+    assert done.returncode == 0, done.stderr
+    assert f"model='{NAME}', revision='{commit}'" in done.stdout
+    stated = json.loads((bundle / "bundle.json").read_text())["digest"]
+    assert f"model {stated[:12]}" in done.stdout
+    out = tmp_path / "points.json"
+    traffic = "".join(f'{{"text": "{PLAIN} {n}"}}\n' for n in range(40))
+    arguments = ("calibrate", *model, "--fpr", "0.1", "--out", str(out), "-")
+    done = shell(environment, *arguments, stdin=traffic)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["bundle"] == stated
+
+
 def test_the_token_stays_with_the_hub(
     hub: LoopbackHub, home: Path, bundle: Path
 ) -> None:

@@ -129,7 +129,14 @@ def _command(
         "--limit", type=_count, metavar="N", help="only the first N rows of each file"
     )
     command.add_argument(
-        "--model", metavar="FOLDER", help="a model folder (default: the shipped one)"
+        "--model",
+        metavar="MODEL",
+        help="a model folder, or a model's name on the Hub (default: the shipped one)",
+    )
+    command.add_argument(
+        "--revision",
+        metavar="COMMIT",
+        help="of a model on the Hub: the id of a commit, a tag or a branch",
     )
     return command
 
@@ -155,11 +162,7 @@ def _evaluate(chosen: argparse.Namespace) -> int:
     from .. import ConfigError, PromptInjection
     from . import plots, report, writing
 
-    given = {
-        name: getattr(chosen, name)
-        for name in ("fpr", "threshold", "calibration", "model")
-        if getattr(chosen, name) is not None
-    }
+    given = _given(chosen, "fpr", "threshold", "calibration", "model", "revision")
     guard = PromptInjection(**given)
     folder = None if chosen.plots is None else plots.prepare(chosen.plots)
     if chosen.json is not None:
@@ -199,9 +202,9 @@ def _calibrate(chosen: argparse.Namespace) -> int:
     rates = sorted(set(chosen.fpr or (0.01,)))
     if not all(0 < rate < 1 for rate in rates):
         raise ConfigError("--fpr must be a share between 0 and 1, such as 0.01")
+    guard = PromptInjection(threshold=0.0, **_given(chosen, "model", "revision"))
     writing.check_writable(chosen.out)
     sources = _sources(chosen, labelled=False)
-    guard = PromptInjection(threshold=0.0, model=chosen.model)
     kinds = _survey(sources)
     roles = [(role, count) for (attack, role), count in kinds.items() if not attack]
     benign = sum(count for _, count in roles)
@@ -233,6 +236,14 @@ def _calibrate(chosen: argparse.Namespace) -> int:
         print(line)
     print(f'\nwrote {chosen.out}; use it: PromptInjection(calibration="{chosen.out}")')
     return 0
+
+
+def _given(chosen: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """What the guard is told: the options that were given."""
+    if chosen.revision is not None and chosen.model is None:
+        chosen.parser.error("--revision goes with --model, the name on the Hub")
+    values = {name: getattr(chosen, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _sources(chosen: argparse.Namespace, *, labelled: bool) -> list[Source]:
