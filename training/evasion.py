@@ -44,7 +44,7 @@ def measure(
     tries = [
         (disguise, place)
         for disguise in disguises
-        for attack in ((True,) if disguise in FORGING else (True, False))
+        for attack in ((True,) if disguise.name in FORGING else (True, False))
         for place in _places(drawn, disguise, attack, config)
     ]
     rows = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -222,7 +224,11 @@ def _champion(config: Config, report: Mapping[str, Any], name: str) -> dict[str,
         return earlier
     if identity(Path(config.release)) != name:
         raise PipelineError("it has been replaced and cannot be measured again")
-    measured = evaluate(config, config.release, "", parts=("sets",))
+    # The library keeps models by their folder: one that was replaced there must not
+    # answer for the champion.
+    with tempfile.TemporaryDirectory(prefix="champion.") as folder:
+        shutil.copytree(config.release, folder, dirs_exist_ok=True)
+        measured = evaluate(config, folder, "", parts=("sets",))
     return same | {"figures": figures(measured)}
 
 
