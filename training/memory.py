@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 
-__all__ = ["forget_peak", "peak"]
+__all__ = ["forget_peak", "give_back", "peak"]
 
 
 def forget_peak() -> None:
@@ -32,3 +33,17 @@ def peak() -> int | None:
         return None
     most = getrusage(RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def give_back() -> None:
+    """Return freed memory to the operating system, where the C library can (glibc).
+
+    Tensors of many shapes leave holes that are never used again: without this, training
+    was seen to hold 7 GB of which it used less than 3 (malloc_trim(3)).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if _LINUX else None
+    if trim is not None:
+        trim(0)
+
+
+_LINUX = sys.platform == "linux"

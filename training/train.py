@@ -19,6 +19,7 @@ from promptguard.runtime.encode import Encoder
 
 from .balance import weights
 from .config import Config
+from .memory import give_back
 from .metrics import auc, partial_auc, recall_at
 from .model import Classifier, from_encoder, masked_loss
 from .rows import Row, read_rows
@@ -177,6 +178,8 @@ class _Run:
             self.loss = 0.98 * self.loss + 0.02 * self._step(self.plan[step])
             if step % 10 == 0:
                 bar.set_postfix(loss=f"{self.loss:.3f}", refresh=False)
+            if step % 50 == 0:
+                give_back()
             done = step + 1
             look = done % self.settings.validate_every == 0 or done == steps
             if look and self._stale(done):

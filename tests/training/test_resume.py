@@ -18,6 +18,7 @@ from training.__main__ import main
 from training.config import Config
 from training.errors import PipelineError
 from training.faults import DiskFull, Unreadable
+from training.memory import give_back
 from training.stage import Altered, Stage, run, run_all, table
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +227,21 @@ def test_an_interrupted_run_says_that_it_goes_on(
         assert main(command) == 130
     assert "goes on from here" in capsys.readouterr().err
     assert main(command) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_freed_memory_is_given_back() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    held = [bytes(40_000) for _ in range(5_000)]
+    # What lies between keeps the end of the heap in use.
+    kept = held[::50]
+    full = resident()
+    del held
+    give_back()
+    assert resident() < full - 20_000
+    assert len(kept) == 100
 
 
 def test_a_run_tells_seconds_and_memory(config: Config) -> None:
