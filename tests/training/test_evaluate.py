@@ -76,7 +76,9 @@ def test_a_build_is_evaluated_into_a_report_with_plots(
     for words in ("int8 model", "Evasion", "Latency", "length up to 100 characters"):
         assert words in text
     lines = gzip.decompress((out / "scores.jsonl.gz").read_bytes()).splitlines()
-    assert len(lines) == 20 + 20 + 30 + 30
+    assert len(lines) == sum(
+        row["attacks"] + row["benign"] for row in report["sets"].values()
+    )
     assert "text" not in json.loads(lines[0])
     assert "benchmark:some_test" in capsys.readouterr().out
 
