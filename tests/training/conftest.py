@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from training.config import Config
+from training.stage import Stage, run
 from training.testing.world import write_world
 
 CONFIG = """
@@ -54,3 +57,14 @@ def world(tmp_path: Path, made_world: Path) -> Path:
     root = tmp_path.as_posix()
     (tmp_path / "run.toml").write_text(CONFIG.format(root=root, epochs=4))
     return tmp_path
+
+
+@pytest.fixture
+def stand_in() -> Callable[[Config, str, Callable[[Path], object]], Path]:
+    """Writes what a stage would have, for the stages that need it."""
+
+    def write(config: Config, name: str, fill: Callable[[Path], object]) -> Path:
+        stage = Stage(name, "made for a test", lambda config, needed, out: fill(out))
+        return run(stage, config, force=True)
+
+    return write
