@@ -11,6 +11,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import NEEDED, Bundle
 
+from .augment import PHRASES
 from .config import Config
 from .evaluate import markdown
 from .folder import read_statement, write_statement
@@ -82,7 +83,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "seed": config.seed,
         "data": digest(needed["augment"] / "train.jsonl.gz"),
         "table": digest(config.sources_file),
-        "sources": inputs(needed["sources"]),
+        "encoder": digest(config.encoder_folder() / "model.safetensors"),
+        "sources": [*inputs(needed["sources"]), _wordings()],
     }
     write_statement(out, statement)
     release = Path(config.release)
@@ -91,6 +93,17 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         if path.name in (*NEEDED, "MODEL_CARD.md", "bundle.json"):
             write_atomically(release / path.name, path.read_bytes())
     Bundle.load(str(release))
+
+
+def _wordings() -> dict[str, Any]:
+    """The one input that is no source: our own wordings, which attacks are made of."""
+    return {
+        "name": "phrases",
+        "file": PHRASES.name,
+        "sha256": digest(PHRASES),
+        "licences": ["Apache-2.0"],
+        "use": "train",
+    }
 
 
 def card(

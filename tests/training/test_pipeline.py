@@ -28,7 +28,8 @@ def test_rows_become_a_bundle_that_the_library_loads(
 ) -> None:
     from promptguard import PromptInjection
     from promptguard.runtime.bundle import Bundle
-    from training.__main__ import main
+    from training.__main__ import PHRASES, main
+    from training.stage import digest
 
     arguments = ["run", str(world / "run.toml")]
     assert main(arguments) == 0
@@ -57,6 +58,14 @@ def test_rows_become_a_bundle_that_the_library_loads(
     report = json.loads((world / "build" / "evaluate" / "report.json").read_text())
     assert report["sets"]["benchmark:some_test"]["attacks"] == 20
     assert report["unseen"]["sources"] == 2
+    made_from = json.loads((world / "release" / "bundle.json").read_text())["made_from"]
+    stated = {i["file"]: (i["sha256"], i["licences"]) for i in made_from["sources"]}
+    used = [p for p in (world / "injection").iterdir() if "dropped" not in p.name]
+    files = {p.name: p for p in used}
+    files |= {f"own/{p.name}": p for p in (world / "own").iterdir()}
+    assert stated == {name: (digest(p), ["MIT"]) for name, p in files.items()} | {
+        "phrases.toml": (digest(PHRASES), ["Apache-2.0"])
+    }
     card = (world / "release" / "MODEL_CARD.md").read_text()
     assert "| attacks | MIT |" in card
     assert report["bundle"]["digest"] in card

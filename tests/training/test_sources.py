@@ -372,6 +372,7 @@ def test_every_input_is_named_by_hash_and_licence(world: Path) -> None:
     assert main(["sources", str(world / "run.toml")]) == 0
     stated = sources.inputs(world / "build" / "sources")
     files = {p.name: digest(p) for p in (world / "injection").iterdir()}
+    files |= {f"own/{p.name}": digest(p) for p in (world / "own").iterdir()}
     del files["dropped.jsonl.gz"]
     files |= {f"own/{p.name}": digest(p) for p in (world / "own").iterdir()}
     assert {entry["file"]: entry["sha256"] for entry in stated} == files
