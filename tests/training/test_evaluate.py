@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,3 +221,25 @@ def test_a_curve_weighs_sets_alike() -> None:
     part += [judged("c", 0.5, attack=False)]
     assert roc(part) == [(0.0, 0.0), (0.0, 0.5), (1.0, 0.5), (1.0, pytest.approx(1.0))]
     assert roc(part[:2]) == []
+
+
+def test_the_quality_benchmark_measures_the_parts_it_is_told(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(__file__).parents[2] / "benchmarks" / "quality.py"
+    spec = importlib.util.spec_from_file_location("quality", file)
+    assert spec and spec.loader
+    quality = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec.loader.exec_module(quality)
+    monkeypatch.setattr(quality, "CONFIG", world / "run.toml")
+    model = write_bundle(world / "model")
+    arguments = ["--data", str(world), "--model", str(model), "--out", str(world / "r")]
+    monkeypatch.setattr(sys, "argv", ["quality.py", *arguments, "--parts", "sets"])
+    assert quality.main() == 0
+    report = json.loads((world / "r" / "quality-injection.json").read_text())
+    assert report["command"] == "python benchmarks/quality.py --parts sets"
+    assert "sets" in report and "evasion" not in report
+    monkeypatch.setattr(sys, "argv", ["quality.py", *arguments, "--parts", "set"])
+    assert quality.main() == 2
+    assert "unknown part 'set'" in capsys.readouterr().err
