@@ -178,7 +178,7 @@ class _Run:
             self.loss = 0.98 * self.loss + 0.02 * self._step(self.plan[step])
             if step % 10 == 0:
                 bar.set_postfix(loss=f"{self.loss:.3f}", refresh=False)
-            if step % 50 == 0:
+            if step % 20 == 0:
                 give_back()
             done = step + 1
             look = done % self.settings.validate_every == 0 or done == steps
