@@ -173,9 +173,13 @@ STAGES = (
     ),
     Stage(
         "quantize",
-        "int8 weights, one scale per channel, in a folder the library can load",
+        "int8 weights that decide alike, in a folder the library can load",
         _work("quantize"),
-        needs=("export",),
+        needs=("augment", "export"),
+        reads=(
+            "augment/train.jsonl.gz",
+            *(f"export/{name}" for name in ("config.json", "model.onnx")),
+        ),
         settings=lambda config: [config.name, *_windows(config)],
         files=lambda config: _encoder_files(config)[2:],
         reading=True,
