@@ -43,11 +43,11 @@ format: $(VENV)/.test  ## let ruff rewrite what it can
 
 train-env: $(TRAIN_VENV)/.train  ## the environment that trains the model
 
-test-train: $(TRAIN_VENV)/.train  ## the tests that need torch or MLflow
-	$(TRAIN_BIN)/python -m pytest -m "torch or mlflow"
+test-train: $(TRAIN_VENV)/.train  ## the tests that need torch, MLflow or Metaflow
+	$(TRAIN_BIN)/python -m pytest -m "torch or mlflow or metaflow"
 
 smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
-	$(TRAIN_BIN)/python -m training run training/configs/first.toml --smoke
+	$(TRAIN_BIN)/python -m training run training/configs/release.toml --smoke
 
 build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .

@@ -15,7 +15,7 @@ from .config import Config
 from .errors import PipelineError
 from .stage import Stage, run_all, table
 
-__all__ = ["STAGES", "main"]
+__all__ = ["STAGES", "configured", "main", "quiet", "see_verdicts"]
 
 _DESCRIPTION = """\
 Makes the model that the library ships, stage by stage. Each stage writes one folder
@@ -232,14 +232,17 @@ STAGES = (
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    # Not HF_HUB_OFFLINE, which is for whoever calls: see training/fetch.py.
-    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    quiet()
     try:
-        config = _configured(options)
+        config = configured(
+            options.config,
+            data=options.data,
+            build=options.build,
+            smoke=options.smoke,
+            accept_loss=getattr(options, "accept_loss", None),
+        )
         stages = _chosen(options)
-        _see_verdicts(stages[0], config)
+        see_verdicts(stages[0], config)
         done = run_all(stages, config, force=options.force)
         if any(stage.made for stage in done):
             print(f"\n{table(done)}")
@@ -252,27 +255,41 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _see_verdicts(stage: Stage, config: Config) -> None:
+def quiet() -> None:
+    """Have libraries keep to this machine and to themselves, unless told otherwise."""
+    # Not HF_HUB_OFFLINE, which is for whoever calls: see training/fetch.py.
+    os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def see_verdicts(stage: Stage, config: Config) -> None:
     """See that what a single stage needs does not forbid to go on."""
     for needed in STAGES:
         if needed.name in stage.needs:
             needed.verdict(Path(config.build) / needed.name)
 
 
-def _configured(options: argparse.Namespace) -> Config:
-    config = configuration.load(
-        options.config, data_root=options.data, build=options.build
-    )
-    if options.smoke:
-        from .smoke import smoke
+def configured(
+    file: Path,
+    *,
+    data: str | None = None,
+    build: str | None = None,
+    smoke: bool = False,
+    accept_loss: str | None = None,
+) -> Config:
+    """The configuration of a run, with what its command line says of it."""
+    config = configuration.load(file, data_root=data, build=build)
+    if smoke:
+        from .smoke import smoke as smaller
 
-        config = smoke(config, options.build)
-    if reason := getattr(options, "accept_loss", None):
-        accepting = dataclasses.replace(config.gate, accept=reason)
+        config = smaller(config, build)
+    if accept_loss:
+        accepting = dataclasses.replace(config.gate, accept=accept_loss)
         config = dataclasses.replace(config, gate=accepting)
-    given = " --smoke" if options.smoke else ""
-    for name in ("data", "build"):
-        if value := getattr(options, name):
+    given = " --smoke" if smoke else ""
+    for name, value in (("data", data), ("build", build)):
+        if value:
             given += f" --{name} {shlex.quote(value)}"
     return dataclasses.replace(config, options=given)
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import offline
 import pytest
 
 from training.__main__ import STAGES
@@ -30,15 +31,11 @@ def smoke(build: Path, *options: str, **plan: Any) -> subprocess.CompletedProces
     """A run as a process of its own, with an environment that would lead it astray."""
     arguments = ["training/configs/first.toml", "--smoke", "--build", str(build)]
     plan["build"] = str(build)
-    outside = build.parent / "outside"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    environment |= {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{outside}/mlflow.db",
-        "PROMPTGUARD_HUB": "organisation/name",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-        # Whatever wants to go out finds nobody.
-        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),
-    }
+    environment = offline.environment(
+        build.parent / "offline",
+        MLFLOW_TRACKING_URI=f"sqlite:///{build.parent}/elsewhere.db",
+        PROMPTGUARD_HUB="organisation/name",
+    )
     program = str(Path(__file__).parent / "killable.py")
     return subprocess.run(
         [sys.executable, program, json.dumps(plan), "run", *arguments, *options],
@@ -73,7 +70,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = smoke(folder / "build", counts=str(folder / "counts.json"))
     assert done.returncode == 0, done.stderr
     assert {p.name: p.stat().st_mtime_ns for p in models.iterdir()} == before
-    assert sorted(path.name for path in folder.iterdir()) == ["build", "counts.json"]
+    assert offline.attempts(folder / "offline") == []
+    expected = ["build", "counts.json", "offline"]
+    assert sorted(path.name for path in folder.iterdir()) == expected
     (folder / "out").write_text(done.stdout)
     (folder / "err").write_text(done.stderr)
     return folder / "build"
