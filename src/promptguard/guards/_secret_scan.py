@@ -1,0 +1,189 @@
+"""Looks for secrets in one reading: what the table knows, then what is assigned."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ._secret_assignments import Assignment, assignments, verdict
+from ._secret_checks import CHECKS, entropy, is_placeholder
+from ._secret_table import Row, Table
+
+__all__ = ["REACH", "Secret", "scan"]
+
+REACH = 768
+"""How far a finding depends on what stands around its start, in characters.
+
+Longer secrets, such as private keys, are found as well: a stream is only cut between
+ordinary words, of which those have none (see ``_secret_table``).
+"""
+
+PROVED = 0.99
+DISTINCT = 0.95
+NAMED = 0.85
+
+_NEAR = 96
+"""How far before a value the name of its provider may stand."""
+
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+:[0-9a-f]{16}>")
+# A line that goes on in the next one, and a string that goes on in the next string.
+_SEAM = re.compile(
+    r"\\\r?\n[ \t]{0,40}"
+    r"|([\"'])(?:\s{0,8}[+.&][ \t]{0,8}(?:\\?\r?\n)?|[ \t]{0,8}\\?\r?\n)\s{0,40}\1"
+)
+_MOST_JOINED = 400
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Something found, in characters of the text that was scanned."""
+
+    label: str
+    score: float
+    start: int
+    end: int
+    first: int
+    """Where what was looked at begins: the keyword or the name."""
+
+
+def scan(text: str, start: int, table: Table, generic: bool) -> list[Secret]:
+    """The secrets that begin at or after ``start``, each once.
+
+    Args:
+        text: A clean reading.
+        start: Where to report from; a reach before it is looked at.
+        table: The rows to look for.
+        generic: Also report what is assigned and merely looks like a secret.
+    """
+    begin = max(0, start - REACH)
+    found = list(_found(text, begin, table, generic, _NEAR))
+    found += _joined(text, begin, table, generic)
+    found = [secret for secret in found if secret.start >= start]
+    if not found:
+        return found
+    taken = [match.span() for match in _PLACEHOLDER.finditer(text)]
+    found = [s for s in found if not any(s.start < b and a < s.end for a, b in taken)]
+    return _outermost(found)
+
+
+def _found(
+    text: str, begin: int, table: Table, generic: bool, near: int
+) -> Iterator[Secret]:
+    lower = text.lower()
+    if len(lower) != len(text):
+        # The one letter that gets longer.
+        lower = text.replace("\u0130", "I").lower()
+    yield from _distinct(text, lower, begin, table)
+    if generic or table.providers is not None:
+        for found in assignments(text, lower, begin):
+            yield from _assigned(found, lower, table, generic, near)
+
+
+def _distinct(text: str, lower: str, begin: int, table: Table) -> Iterator[Secret]:
+    """Secrets that are known by themselves."""
+    escaped = "\\" in text or "%" in text
+    words = table.escaped if escaped else table.plain
+    at = begin
+    while words is not None and (hit := words.search(lower, at)) is not None:
+        at = hit.start() + 1
+        for row in table.by_keyword[hit[0]]:
+            first = hit.start()
+            if row.back:
+                before = text[max(0, first - row.back) : first]
+                first -= len(before) - len(before.rstrip(_TOKEN))
+            match = row.compiled.match(text, first)
+            if match is None or match.end() <= hit.start():
+                continue
+            left, right = match.span("value" if "value" in row.compiled.groupindex else 0)
+            score = _score(row, text[left:right], DISTINCT, table)
+            if score:
+                yield Secret(row.name, score, left, right, first)
+
+
+_TOKEN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~+/=*"
+
+
+def _assigned(
+    found: Assignment, lower: str, table: Table, generic: bool, near: int
+) -> Iterator[Secret]:
+    known = False
+    if table.providers is not None and len(found.value) >= 14:
+        around = lower[max(0, found.start - near) : found.left]
+        words = set(table.providers.findall(around))
+        for row in table.near if words else ():
+            if not words.isdisjoint(row.keywords) and row.compiled.fullmatch(found.value):
+                score = _score(row, found.value, NAMED, table)
+                if score:
+                    known = True
+                    yield Secret(row.name, score, found.left, found.right, found.start)
+                    break
+    if generic and not known and not found.value.startswith(table.beginnings):
+        seen = verdict(found)
+        if seen is not None:
+            yield Secret(*seen, found.left, found.right, found.start)
+
+
+def _score(row: Row, value: str, score: float, table: Table) -> float:
+    """How sure a match is; 0 for one that is no secret."""
+    if value.startswith(table.beginnings):
+        return 0
+    if row.check is not None and not CHECKS[row.check](value):
+        return 0
+    if row.check not in ("password", "private-key", "jwt"):
+        floor = row.entropy
+        if floor is None:
+            floor = 3.0 if len(value) >= 24 else 2.6
+        if entropy(value) < floor or is_placeholder(value):
+            return 0
+    if row.proof is not None and CHECKS[row.proof](value):
+        return PROVED
+    return PROVED if row.check in ("jwt", "private-key") else score
+
+
+def _joined(text: str, begin: int, table: Table, generic: bool) -> Iterator[Secret]:
+    """Secrets that go over the end of a line or of a string."""
+    if _SEAM.search(text, begin) is None:
+        return
+    pieces, starts, moved, last, size = [], [0], [begin], begin, 0
+    for seam in _SEAM.finditer(text, begin):
+        pieces.append(text[last : seam.start()])
+        size += len(pieces[-1])
+        last = seam.end()
+        starts.append(size)
+        moved.append(last)
+    pieces.append(text[last:])
+    whole = "".join(pieces)
+
+    def origin(index: int) -> int:
+        piece = bisect_right(starts, index) - 1
+        return moved[piece] + index - starts[piece]
+
+    for secret in _found(whole, 0, table, generic, 0):
+        first, left = origin(secret.first), origin(secret.start)
+        right = origin(secret.end - 1) + 1
+        crosses = right - left > secret.end - secret.start
+        if crosses and right - first <= _MOST_JOINED:
+            yield replace(secret, start=left, end=right, first=first)
+
+
+def _outermost(found: list[Secret]) -> list[Secret]:
+    """Without those that lie inside another one that is as sure or surer."""
+    kept: list[Secret] = []
+    ordered = sorted(found, key=lambda s: (s.start, -s.end, -s.score))
+    for secret in ordered:
+        inside = any(
+            other.start <= secret.start
+            and secret.end <= other.end
+            and (other.score >= secret.score)
+            for other in kept
+        )
+        if not inside:
+            kept = [
+                other
+                for other in kept
+                if (other.start, other.end) != (secret.start, secret.end)
+            ]
+            kept.append(secret)
+    return kept
