@@ -23,28 +23,35 @@ _TELLING = re.compile(
     r"|u(?<=au)th|lt(?<=salt)\b|j(?:wt)|bearer",
     re.ASCII,
 )
-_TYPE = r"(?:\s{0,3}:\s{0,3}&?(?:str|string|String|char|NSString|SecretStr|Option|Any)\??)?"
+_TYPE = r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:str|string|String|SecretStr|char|Any)\??)?"
 _OPERATOR = (
     # XML and HTML: an element, or two attributes.
-    r"(?:(?P<element>[^<>\n]{0,40}>)|[\"']\s{1,4}(?:value|content)\s{0,2}="
+    r"(?:(?P<element>(?:\s[^<>\n]{0,40}[^<>\n=-])?>)|[\"']\s{1,4}(?:value|content)\s{0,2}="
     # A name in quotes or brackets may be followed by a comma.
     r"|\\?[\"'`]?[\])]{0,2}(?P<typed>" + _TYPE + r")\s{0,24}"
-    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|->|:|\|\||(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
+    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>->)|:|\|\||(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
     r"|(?P<call>\()"
     r"|(?P<says>(?:\s{1,3}(?:for|of)\s[^\n.:=]{1,40}?)?\s{1,3}(?:is|was|ist)(?:\s{0,2}:)?\s)"
     r"|(?P<blank>\s))"
 )
+# In a header the value comes after a word that says how it is meant.
+_SCHEME = (
+    r"(?:(?:token|apikey|api[_-]key|api-token|bearer|basic|jwt|oauth|ssws|geniekey)"
+    r"[ \t:=]{1,3})?"
+)
 _VALUE = (
-    r"[\s]{0,24}(?:[rRbBuUfFL@]{1,2}(?=[\"'`]))?"
-    r"(?:(?P<quote>\\?[\"'`]|&quot;)(?P<quoted>(?:(?!(?P=quote))\S){1,%(n)d}+)(?P=quote)"
-    r"|(?P<bare>[^\s\"'`<>;,(){}\[\]\\&|]{1,%(n)d}+)(?![\"'`<({\[\\|]))"
-) % {"n": MOST_VALUE}
+    r"(?:\s{0,24}(?:[rRbBuUfFL@]{1,2}(?=[\"'`]))?(?P<quote>\\?[\"'`]|&quot;)"
+    rf"(?i:{_SCHEME})"
+    rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)(?P=quote)"
+    rf"|(?(element)\s{{0,24}}|[ \t]{{0,24}})(?i:{_SCHEME})"
+    rf"(?P<bare>[^\s\"'`<>;,(){{}}\[\]\\&|]{{1,{MOST_VALUE}}}+)(?![<({{\[|]))"
+)
 _ASSIGNED = re.compile(
     rf"(?P<tail>(?:\w|[.-](?=\w)){{0,{MOST_NAME}}}+){_OPERATOR}{_VALUE}", re.ASCII
 )
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 # What stands before a name that is set off from its value by nothing but a space.
-_FLAG = re.compile(r"(?:(?:^|\s)--?|\b(?:ENV|define|set|setx|ARG)[ \t]{1,3})$", re.ASCII)
+_FLAG = re.compile(r"\b(?:ENV|define|set|setx|ARG)[ \t]{1,3}$", re.ASCII)
 _FIRST = re.compile(r"(?:set|with|add|use|put|make|new|is|has|verify|check)", re.I)
 
 _PATH = re.compile(
@@ -59,7 +66,23 @@ _CODE = re.compile(
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _HEX = re.compile(r"[0-9a-fA-F]{16,}")
-_VERSION = re.compile(r"v?\d+(?:\.\d+)+(?:[-+.]?\w+)*|\d{4}-\d\d-\d\d.*|[\d.,:+-]+")
+_VERSION = re.compile(r"(?:[\w.-]*[-_:@])?v?\d+(?:\.\d+)+(?:[-+.]?\w+)*|\d{4}-\d\d-\d\d.*|[\d.,:+-]+")
+
+
+# What a password is called elsewhere. German passwort and French mot de passe are told
+# by the letters they share with the English word.
+_LATIN = ("kennwort", "senha", "wachtwoord", "parola", "contrasena", "heslo", "sandi")
+_OTHER = """
+contraseña hasło jelszó lösenord adgangskode şifre пароль пароля код\\sдоступа κωδικός
+סיסמה كلمة\\sالمرور कूटशब्द पासवर्ड 비밀번호 패스워드 암호 密码 密碼 口令 パスワード
+暗証番号 รหัสผ่าน mật\\skhẩu
+"""
+_FOREIGN = re.compile("|".join((*_LATIN, *_OTHER.split())))
+_SAID = re.compile(
+    r"[\"'`]?\s{0,3}(?:[:=]|-|is|ist|es|est|é|lautet|это|是|为|為|は|가|는|은)\s{0,3}"
+    r"(?:(?P<quote>[\"'`«“「])(?P<quoted>[^\s\"'`»”」]{4,128})[\"'`»”」]"
+    r"|(?P<bare>[!-~]{4,128}))"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +97,8 @@ class Assignment:
         right: One past its end.
         value: The value.
         quoted: It stands in quotes.
+        told: A sentence says what it is.
+        alone: Nothing else is on its line, or it is part of a connection string.
     """
 
     start: int
@@ -83,6 +108,8 @@ class Assignment:
     right: int
     value: str
     quoted: bool
+    told: bool
+    alone: bool
 
 
 def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
@@ -94,6 +121,7 @@ def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
         start: Where to look from.
     """
     at = start
+    yield from _foreign(text, lower, start)
     while (hit := _TELLING.search(lower, at)) is not None:
         at = hit.start() + 1
         match = _ASSIGNED.match(text, hit.end())
@@ -103,6 +131,21 @@ def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
         found = _assignment(text, hit.start(), match)
         if found is not None:
             yield found
+
+
+def _foreign(text: str, lower: str, start: int) -> Iterator[Assignment]:
+    """Passwords that are called so in another language than English."""
+    if text.isascii() and not any(word in lower for word in _LATIN):
+        return
+    for word in _FOREIGN.finditer(lower, start):
+        match = _SAID.match(text, word.end())
+        if match is not None:
+            quoted = match["quoted"] is not None
+            left, right = match.span("quoted" if quoted else "bare")
+            value = text[left:right]
+            yield Assignment(
+                word.start(), word[0], "password", left, right, value, quoted, True, False
+            )
 
 
 def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
@@ -120,7 +163,19 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
         right = left + len(value)
     if not value or not _follows(text, start, name, match, kind, value, quoted):
         return None
-    return Assignment(start, name, kind, left, right, value, quoted)
+    told = match["says"] is not None
+    alone = not told and _is_alone(text, start, name, left, right)
+    return Assignment(start, name, kind, left, right, value, quoted, told, alone)
+
+
+def _is_alone(text: str, start: int, name: str, left: int, right: int) -> bool:
+    if text[left - 1] == "=" and text[right : right + 1] == ";":
+        return name[0].isupper()
+    before = text[max(0, start - 12) : start].rpartition("\n")[2].strip(" \t#")
+    after = text[right : right + 40].partition("\n")[0].split("#")[0].strip()
+    if before not in ("", "export", "-", "set") or after:
+        return False
+    return text[left - 1] == "=" and name.isupper() or text[left - 2 : left] == ": "
 
 
 def _follows(
@@ -139,9 +194,12 @@ def _follows(
         return quoted and (_FIRST.match(name) is not None or kind != "password")
     if match["says"] is not None:
         return quoted or any(map(str.isdigit, value)) and len(value) >= 6
+    if match["arrow"] is not None and not quoted:
+        # In a program this names a field.
+        return False
     if match["blank"] is not None:
-        flagged = _FLAG.search(text[max(0, start - 12) : start].rstrip("_")) is not None
-        return flagged and not value.startswith("-")
+        flagged = text[start] == "-" or _FLAG.search(text[max(0, start - 12) : start])
+        return bool(flagged) and not value.startswith("-")
     return True
 
 
@@ -162,7 +220,7 @@ def verdict(found: Assignment) -> tuple[str, float] | None:
         return None
     if _UUID.fullmatch(value):
         return ("generic-secret", 0.5) if found.kind == "secret" else None
-    floor = (2.6 if len(value) < 16 else 3.0) if found.kind == "secret" else 3.0
+    floor = (2.6 if len(value) < 20 else 3.0) if found.kind == "secret" else 3.0
     if not is_random(value, floor):
         return None
     if found.kind == "key" and not _HEX.fullmatch(value) and entropy(value) < 3.3:
@@ -172,17 +230,20 @@ def verdict(found: Assignment) -> tuple[str, float] | None:
 
 def _is_password(found: Assignment) -> bool:
     value = found.value
-    if len(value) < 4 or _URL.fullmatch(value):
-        return False
-    plain = value.isalnum() and not value.isdigit()
     digits = sum(map(str.isdigit, value))
+    if len(value) < 4 or _URL.fullmatch(value) or re.match(r"[.,+;:)]|/.*/", value):
+        return False
+    if not digits and not value.isalnum() and _TELLING.search(value.lower()):
+        return False
     if found.quoted:
         if _PATH.fullmatch(value) or _is_name(value):
             return False
-        return not (value.isalpha() and len(value) < 6)
+        return found.told or not (value.isalpha() and len(value) < 6)
     if value.isdigit():
-        return len(value) >= 4
-    if _CODE.fullmatch(value) and not (plain and digits):
+        return True
+    if found.alone and value.isalpha() and len(value) >= 6:
+        return not _is_name(value)
+    if _CODE.fullmatch(value) and not (value.isalnum() and digits):
         return False
     if _PATH.fullmatch(value) or _VERSION.fullmatch(value) or _is_name(value):
         return False
@@ -193,6 +254,4 @@ def _is_name(value: str) -> bool:
     """True for what names a password: userPassword, DB_PASSWORD, password-field."""
     if any(map(str.isdigit, value)):
         return False
-    return kind_of(value) == "password" or re.fullmatch(
-        r"[a-z]+(?:[A-Z][a-z]+)+|[A-Z]+(?:_[A-Z]+)+|[a-z]+(?:[-.][a-z]+){2,}", value
-    ) is not None
+    return re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value) is not None

@@ -24,11 +24,11 @@ _FAKE = re.compile(
     r"|your[_-]?(?:api|key|token|secret|pass|own|app|client|access|auth|account|user)"
     r"|(?:my|the|some|insert|enter|put|add)[_-](?:api|secret|access|auth|client)[_-]"
     r"|_here\b|-here\b|dummy|lorem|ipsum|to[_-]be[_-]|not[_-]?set|undefined)"
-    r"|[xX]{4}|\*{3}|\.{3}|…|•|_{4}|(.)\1{7}"
+    r"|[xX]{4}|\*{3}|\.{3}|…|•|_{8}|(.)\1{7}"
 )
 # What is filled in later, by a shell, a template or a program.
 _FILLED = re.compile(
-    r"<.*|\$\{.*|\$\(.*|.*\{\{.*|.*\$\{\{.*|%[A-Za-z_]+%|%[sdr]|%\(.*|#\{.*|@\{.*|@@.*"
+    r"<.*|.*>|\$\{.*|\$\(.*|.*\{\{.*|.*\$\{\{.*|%[A-Za-z_]+%|%[sdr]|%\(.*|#\{.*|@\{.*|@@.*"
     r"|\$[A-Za-z_]\w*[:.]?|\{[\w.: -]*\}|\[[\w .-]*\]|.*\$\{\w+\}.*|~|-|\\u[0-9a-f]{4}",
     re.DOTALL,
 )
@@ -40,6 +40,7 @@ _NOTHING = frozenset(
     input type value test testing demo sample changeme admin bearer basic digest oauth
     oauth2 jwt header query body cookie session auto manual disabled enabled plain
     plaintext env file self this public private function class return const let var
+    xxx yyy zzz foo bar baz foobar
     """.split()
 )
 # The fifty most frequent pairs of letters of English prose make up about half of its
@@ -66,15 +67,15 @@ def is_placeholder(value: str) -> bool:
     return (
         value.lower() in _NOTHING
         or _FAKE.search(value) is not None
-        or _FILLED.fullmatch(value) is not None
+        or _FILLED.fullmatch(value.strip("'\"")) is not None
         or _is_sequence(value)
     )
 
 
 def _is_sequence(value: str) -> bool:
     """True for abcdef0123456789 and the like, and for very few characters."""
-    if len(value) < 8:
-        return False
+    if len(value) < 12:
+        return len(value) > 4 and len(set(value)) < 3
     codes = [ord(char) for char in value]
     steps = sum(0 <= b - a <= 1 for a, b in zip(codes, codes[1:], strict=False))
     return steps > 0.6 * len(value) or len(set(value)) < min(5, len(value) // 4)

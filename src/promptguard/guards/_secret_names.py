@@ -11,12 +11,12 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _PASSWORDS = frozenset(
     """
-    password passwd passwort pwd pass passphrase passcode pword psw pw passw pswd
+    password passwd passwort pwd pass passphrase passcode pword psw pw passw pswd passe
     passcred userpass dbpass rootpass mypass adminpass
     """.split()
 )
-_SECRETS = frozenset("secret token auth credential credentials cred creds bearer".split())
-_WEAK = frozenset("key nonce salt pat jwt apitoken hmac".split())
+_SECRETS = frozenset("secret token authorization credential credentials cred creds bearer".split())
+_WEAK = frozenset("auth key nonce salt pat jwt hmac".split())
 
 # Before "key", these make it one that is kept secret.
 _KEY_OF = frozenset(
@@ -77,4 +77,4 @@ def kind_of(name: str) -> str | None:
         return None
     if last == "key":
         return "secret" if before in _KEY_OF else "key"
-    return "key" if last in _WEAK or last == "auth" else "secret"
+    return "key" if last in _WEAK else "secret"

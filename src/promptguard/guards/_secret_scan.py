@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ._secret_assignments import Assignment, assignments, verdict
 from ._secret_checks import CHECKS, entropy, is_placeholder
-from ._secret_table import Row, Table
+from ._secret_table import BASE64, GAP, Row, Table
 
 __all__ = ["REACH", "Secret", "scan"]
 
@@ -34,6 +34,11 @@ _SEAM = re.compile(
     r"|([\"'])(?:\s{0,8}[+.&][ \t]{0,8}(?:\\?\r?\n)?|[ \t]{0,8}\\?\r?\n)\s{0,40}\1"
 )
 _MOST_JOINED = 400
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,24}PRIVATE KEY")
+_LAST_LINE = re.compile(
+    rf"(?<!{BASE64}){BASE64}{{16,}}+{GAP}([A-Za-z+/=]{{1,47}}+)(?:{GAP})?\Z"
+)
+_LAST = 160
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,7 @@ def scan(text: str, start: int, table: Table, generic: bool) -> list[Secret]:
     found = [secret for secret in found if secret.start >= start]
     if not found:
         return found
-    taken = [match.span() for match in _PLACEHOLDER.finditer(text)]
-    found = [s for s in found if not any(s.start < b and a < s.end for a, b in taken)]
-    return _outermost(found)
+    return _outermost(_unplaced(text, found))
 
 
 def _found(
@@ -76,6 +79,8 @@ def _found(
         # The one letter that gets longer.
         lower = text.replace("\u0130", "I").lower()
     yield from _distinct(text, lower, begin, table)
+    if table.has_private_keys:
+        yield from _last_lines(text, begin)
     if generic or table.providers is not None:
         for found in assignments(text, lower, begin):
             yield from _assigned(found, lower, table, generic, near)
@@ -84,22 +89,44 @@ def _found(
 def _distinct(text: str, lower: str, begin: int, table: Table) -> Iterator[Secret]:
     """Secrets that are known by themselves."""
     escaped = "\\" in text or "%" in text
-    words = table.escaped if escaped else table.plain
+    for row, keyword in _announced(text, lower, begin, table, escaped):
+        first = keyword
+        if row.back:
+            before = text[max(0, first - row.back) : first]
+            first -= len(before) - len(before.rstrip(_TOKEN))
+        match = row.compiled.match(text, first)
+        if match is None or match.end() <= keyword:
+            continue
+        left, right = match.span("value" if "value" in row.compiled.groupindex else 0)
+        score = _score(row, text[left:right], DISTINCT, table)
+        if score:
+            yield Secret(row.name, score, left, right, first)
+
+
+def _last_lines(text: str, begin: int) -> Iterator[Secret]:
+    """The last line of a private key, where nothing in it tells it from a word."""
     at = begin
+    while (at := text.find("-----END ", at)) >= 0:
+        if _KEY_END.match(text, at):
+            line = _LAST_LINE.search(text, max(0, at - _LAST), at)
+            if line is not None:
+                yield Secret("private-key", PROVED, *line.span(1), line.start())
+        at += 1
+
+
+def _announced(
+    text: str, lower: str, begin: int, table: Table, escaped: bool
+) -> Iterator[tuple[Row, int]]:
+    """Rows, and where a keyword of theirs stands."""
+    words, at = table.escaped if escaped else table.plain, begin
     while words is not None and (hit := words.search(lower, at)) is not None:
         at = hit.start() + 1
         for row in table.by_keyword[hit[0]]:
-            first = hit.start()
-            if row.back:
-                before = text[max(0, first - row.back) : first]
-                first -= len(before) - len(before.rstrip(_TOKEN))
-            match = row.compiled.match(text, first)
-            if match is None or match.end() <= hit.start():
-                continue
-            left, right = match.span("value" if "value" in row.compiled.groupindex else 0)
-            score = _score(row, text[left:right], DISTINCT, table)
-            if score:
-                yield Secret(row.name, score, left, right, first)
+            yield row, hit.start()
+    words, at = table.within, begin
+    while words is not None and (hit := words.search(text, at)) is not None:
+        at = hit.start() + 1
+        yield table.inside[hit[0]], hit.start()
 
 
 _TOKEN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~+/=*"
@@ -144,7 +171,7 @@ def _score(row: Row, value: str, score: float, table: Table) -> float:
 
 def _joined(text: str, begin: int, table: Table, generic: bool) -> Iterator[Secret]:
     """Secrets that go over the end of a line or of a string."""
-    if _SEAM.search(text, begin) is None:
+    if not any(char in text for char in "\\\"'") or not _SEAM.search(text, begin):
         return
     pieces, starts, moved, last, size = [], [0], [begin], begin, 0
     for seam in _SEAM.finditer(text, begin):
@@ -163,27 +190,30 @@ def _joined(text: str, begin: int, table: Table, generic: bool) -> Iterator[Secr
     for secret in _found(whole, 0, table, generic, 0):
         first, left = origin(secret.first), origin(secret.start)
         right = origin(secret.end - 1) + 1
-        crosses = right - left > secret.end - secret.start
+        crosses = right - first > secret.end - secret.first
         if crosses and right - first <= _MOST_JOINED:
             yield replace(secret, start=left, end=right, first=first)
 
 
+def _unplaced(text: str, found: list[Secret]) -> list[Secret]:
+    """Without those that touch a placeholder: what stood there is out already."""
+    taken = [match.span() for match in _PLACEHOLDER.finditer(text)]
+    starts = [start for start, _ in taken]
+
+    def free(secret: Secret) -> bool:
+        last = bisect_left(starts, secret.end) - 1
+        return last < 0 or taken[last][1] <= secret.start
+
+    return [secret for secret in found if free(secret)] if taken else found
+
+
 def _outermost(found: list[Secret]) -> list[Secret]:
-    """Without those that lie inside another one that is as sure or surer."""
+    """Without those that lie inside another one which is as sure or surer."""
     kept: list[Secret] = []
-    ordered = sorted(found, key=lambda s: (s.start, -s.end, -s.score))
-    for secret in ordered:
-        inside = any(
-            other.start <= secret.start
-            and secret.end <= other.end
-            and (other.score >= secret.score)
-            for other in kept
-        )
-        if not inside:
-            kept = [
-                other
-                for other in kept
-                if (other.start, other.end) != (secret.start, secret.end)
-            ]
+    around: list[Secret] = []
+    for secret in sorted(found, key=lambda s: (s.start, -s.end, -s.score)):
+        around = [other for other in around if other.end > secret.start]
+        if not any(o.end >= secret.end and o.score >= secret.score for o in around):
+            around.append(secret)
             kept.append(secret)
     return kept

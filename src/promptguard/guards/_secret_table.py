@@ -10,21 +10,21 @@ from functools import cache
 from importlib.resources import files
 from itertools import groupby
 
-__all__ = ["Row", "Table", "names", "table", "trie"]
+__all__ = ["BASE64", "GAP", "Row", "Table", "names", "table", "trie"]
 
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 # What may stand between the lines of a key: line ends, also as a program writes them,
 # and what quotes, joins or comments the lines.
-_GAP = r"(?:\s|\\[nrt]|\\\\n|[\"'+,>|*#\\]){1,16}+"
-_BASE64 = "[A-Za-z0-9+/=]"
+GAP = r"(?:\s|\\[nrt]|\\\\n|[\"'+,>|*#\\]){1,16}+"
+BASE64 = "[A-Za-z0-9+/=]"
 # The lines of a key. From the second on each has a digit, or begins with none of a
 # word's letters, or is longer than any word: a stream is cut before none of those, so a
 # key is never cut, however long it is.
 _BODY = (
-    rf"(?:{_GAP}(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]{{0,80}})"
-    rf"{{0,3}}{_GAP}{_BASE64}{{4,}}+"
-    rf"(?:{_GAP}(?=[+/=]|[A-Za-z+/=]*+[0-9]|{_BASE64}{{48}}){_BASE64}++)*+"
+    rf"(?:{GAP}(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]{{0,80}})"
+    rf"{{0,3}}{GAP}{BASE64}{{4,}}+"
+    rf"(?:{GAP}(?=[+/=]|[A-Za-z+/=]*+[0-9]|{BASE64}{{48}}){BASE64}++)*+"
 )
 
 # A secret is not part of a longer word. The n of a line end that is written out is no
@@ -65,11 +65,16 @@ class Table:
     def __init__(self, rows: Iterable[Row], beginnings: Iterable[str] = ()) -> None:
         self.rows = tuple(rows)
         self.beginnings = tuple(beginnings)
+        self.has_private_keys = any(row.name == "private-key" for row in self.rows)
         self.near = tuple(row for row in self.rows if row.near)
         found: dict[str, list[Row]] = {}
+        self.inside: dict[str, Row] = {}
         for row in self.rows:
             for keyword in () if row.near else row.keywords:
-                found.setdefault(keyword, []).append(row)
+                if keyword == keyword.lower():
+                    found.setdefault(keyword, []).append(row)
+                else:
+                    self.inside[keyword] = row
         # The longest keyword is found; those that begin it are there as well.
         self.by_keyword: Mapping[str, tuple[Row, ...]] = {
             word: tuple(
@@ -89,6 +94,7 @@ class Table:
             if found
             else None
         )
+        self.within = re.compile(trie(sorted(self.inside))) if self.inside else None
         near = sorted({word for row in self.near for word in row.keywords})
         self.providers = re.compile(trie(near)) if near else None
 
