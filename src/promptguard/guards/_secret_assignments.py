@@ -39,12 +39,16 @@ _SCHEME = (
     r"(?:(?:token|apikey|api[_-]key|api-token|bearer|basic|jwt|oauth|ssws|geniekey)"
     r"[ \t:=]{1,3})?"
 )
+# What a value without quotes is made of. Of what follows a second = or : only a little
+# belongs to it, or a text full of them would be read many times.
+_PLAIN = r"[^\s\"'`<>;,(){}\[\]\\&|]"
 _VALUE = (
     r"(?:\s{0,24}(?:[rRbBuUfFL@]{1,2}(?=[\"'`]))?(?P<quote>\\?[\"'`]|&quot;)"
     rf"(?i:{_SCHEME})"
     rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)(?P=quote)"
     rf"|(?(element)\s{{0,24}}|[ \t]{{0,24}})(?i:{_SCHEME})"
-    rf"(?P<bare>[^\s\"'`<>;,(){{}}\[\]\\&|]{{1,{MOST_VALUE}}}+)(?![<({{\[|]))"
+    rf"(?P<bare>{_PLAIN[:-1]}=:]{{1,{MOST_VALUE}}}+(?:[=:]{_PLAIN}{{0,80}}+)?)"
+    rf"(?!{_PLAIN}|[<({{\[|]))"
 )
 _ASSIGNED = re.compile(
     rf"(?P<tail>(?:\w|[.-](?=\w)){{0,{MOST_NAME}}}+){_OPERATOR}{_VALUE}", re.ASCII
