@@ -56,6 +56,7 @@ _ASSIGNED = re.compile(
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
 # What stands before a name that is set off from its value by nothing but a space.
 _FLAG = re.compile(r"\b(?:ENV|define|set|setx|ARG)[ \t]{1,3}$", re.ASCII)
+_SQL = re.compile(r"\b(?:user|role|login|identified|alter|create|set|with)\b", re.I)
 _FIRST = re.compile(r"(?:set|with|add|use|put|make|new|is|has|verify|check)", re.I)
 
 _PATH = re.compile(
@@ -167,8 +168,11 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
         right = left + len(value)
     if not value or not _follows(text, start, name, match, kind, value, quoted):
         return None
-    told = match["says"] is not None
+    told = match["says"] is not None or match["element"] is not None
     alone = not told and _is_alone(text, start, name, left, right)
+    if match["says"] is None and (text[start] == "-" or text[start - 1 : start] in "?&"):
+        # An option of a command, or a parameter of a URL.
+        alone = start > 0
     return Assignment(start, name, kind, left, right, value, quoted, told, alone)
 
 
@@ -195,14 +199,18 @@ def _follows(
     if match["element"] is not None:
         return text[start - 1 : start] == "<" or "=" in text[max(0, start - 24) : start]
     if match["call"] is not None:
-        return quoted and (_FIRST.match(name) is not None or kind != "password")
+        fits = _FIRST.match(name) is not None or name.isupper() or kind != "password"
+        return quoted and fits
     if match["says"] is not None:
         return quoted or any(map(str.isdigit, value)) and len(value) >= 6
     if match["arrow"] is not None and not quoted:
         # In a program this names a field.
         return False
     if match["blank"] is not None:
-        flagged = text[start] == "-" or _FLAG.search(text[max(0, start - 12) : start])
+        before = text[max(0, start - 80) : start].rpartition("\n")[2]
+        if quoted and kind == "password" and _SQL.search(before):
+            return True
+        flagged = text[start] == "-" or _FLAG.search(before)
         return bool(flagged) and not value.startswith("-")
     return True
 
@@ -226,6 +234,8 @@ def verdict(found: Assignment) -> tuple[str, float] | None:
         return ("generic-secret", 0.5) if found.kind == "secret" else None
     floor = (2.6 if len(value) < 20 else 3.0) if found.kind == "secret" else 3.0
     if not is_random(value, floor):
+        if found.quoted and found.kind == "secret" and _is_weak(value):
+            return "generic-secret", 0.5
         return None
     if found.kind == "key" and not _HEX.fullmatch(value) and entropy(value) < 3.3:
         return None
@@ -245,7 +255,7 @@ def _is_password(found: Assignment) -> bool:
         return found.told or not (value.isalpha() and len(value) < 6)
     if value.isdigit():
         return True
-    if found.alone and value.isalpha() and len(value) >= 6:
+    if (found.alone or found.told) and value.isalpha() and len(value) >= 5:
         return not _is_name(value)
     if _CODE.fullmatch(value) and not (value.isalnum() and digits):
         return False
@@ -259,3 +269,10 @@ def _is_name(value: str) -> bool:
     if any(map(str.isdigit, value)):
         return False
     return re.fullmatch(r"[a-z]+(?:[A-Z][a-z]+)+|[A-Z]+(?:_[A-Z]+)+", value) is not None
+
+
+def _is_weak(value: str) -> bool:
+    """True for a secret that somebody thought up: letters, digits and other signs."""
+    signs = sum(char in "!@#$%^&*+=~?" for char in value)
+    digits = sum(map(str.isdigit, value))
+    return (signs > 0 and value[0] not in "#@$") or (digits > 1 and value.isalnum())

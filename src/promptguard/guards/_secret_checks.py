@@ -157,6 +157,35 @@ def _basic(value: str) -> bool:
     return bool(colon) and both.isprintable() and len(both) > 3
 
 
+def _crc16(value: str) -> bool:
+    """The last two bytes are the CRC-16 of the others (NATS, nkeys)."""
+    data = base64.b32decode(value + "=" * (-len(value) % 8))
+    return binascii.crc_hqx(data[:-2], 0) == int.from_bytes(data[-2:], "little")
+
+
+def _numbered(value: str) -> bool:
+    """The first part is a number in base 64, alone or before a colon."""
+    try:
+        data = _decoded(re.split(r"[.]", value, maxsplit=1)[0])
+    except ValueError:
+        return False
+    number = data if "." in value else data.partition(b":")[0]
+    return number.isdigit() and 10 <= len(number) <= 20 and len(set(value)) > 12
+
+
+def _after_zeros(value: str) -> bool:
+    """What is left without zero bytes, in base 64, is random."""
+    return is_random(value.replace("AAAAAAAAAA", "").lstrip("A"))
+
+
+def _jwk_base64(value: str) -> bool:
+    """A JSON Web Key that has its private part (RFC 7518, section 6)."""
+    try:
+        return re.search(rb'"(?:d|k)"\s*:', _decoded(value)) is not None
+    except ValueError:
+        return False
+
+
 def _private_key(value: str) -> bool:
     """Enough of the body is there to be a key."""
     body = re.sub(r"-----BEGIN[^-]*-----|\\[nrt]|[A-Za-z-]{3,}:[^\n\\]*", " ", value)
@@ -190,12 +219,18 @@ def _password(value: str) -> bool:
 
 
 CHECKS: Mapping[str, Callable[[str], bool]] = {
+    "after-zeros": _after_zeros,
+    "any": bool,
     "base32": _base32,
     "basic": _basic,
     "bech32": _bech32,
+    "crc16": _crc16,
     "crc32": _crc32,
+    "jwk": is_random,
+    "jwk-base64": _jwk_base64,
     "jwt": _jwt,
     "not-hex": _not_hex,
+    "numbered": _numbered,
     "password": _password,
     "private-key": _private_key,
     "private-key-base64": _private_key_base64,

@@ -15,8 +15,8 @@ _PASSWORDS = frozenset(
     passcred userpass dbpass rootpass mypass adminpass
     """.split()
 )
-_SECRETS = frozenset("secret token authorization credential credentials cred creds bearer".split())
-_WEAK = frozenset("auth key nonce salt pat jwt hmac".split())
+_SECRETS = frozenset("secret token authorization nonce salt credential credentials cred creds bearer".split())
+_WEAK = frozenset("auth key pat jwt hmac".split())
 
 # Before "key", these make it one that is kept secret.
 _KEY_OF = frozenset(

@@ -39,6 +39,12 @@ _LAST_LINE = re.compile(
     rf"(?<!{BASE64}){BASE64}{{16,}}+{GAP}([A-Za-z+/=]{{1,47}}+)(?:{GAP})?\Z"
 )
 _LAST = 160
+# What has a structure of its own needs no randomness.
+_CHECKED = ("after-zeros", "any", "jwt", "numbered", "password", "private-key")
+_JWK = 640
+_JWK_MEMBER = re.compile(r'"(?:kty|crv)\\?"|"(?:AQAB|RSA|oct)\\?"')
+# A stream is not cut between these: none of them begins with a letter.
+_MEMBERS = re.compile(r'\\?"(?:\s{0,8},\s{0,40}\\?"\w{1,10}\\?"\s{0,4}:\s{0,4}"[^"\s]{0,1400}"){0,8}')
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ def _distinct(text: str, lower: str, begin: int, table: Table) -> Iterator[Secre
             continue
         left, right = match.span("value" if "value" in row.compiled.groupindex else 0)
         score = _score(row, text[left:right], DISTINCT, table)
-        if score:
+        if score and (row.check != "jwk" or _in_jwk(text, left, right)):
             yield Secret(row.name, score, left, right, first)
 
 
@@ -156,17 +162,26 @@ def _score(row: Row, value: str, score: float, table: Table) -> float:
     """How sure a match is; 0 for one that is no secret."""
     if value.startswith(table.beginnings):
         return 0
+    if row.proof is not None and CHECKS[row.proof](value):
+        # Chance does not make a checksum right.
+        return PROVED
     if row.check is not None and not CHECKS[row.check](value):
         return 0
-    if row.check not in ("password", "private-key", "jwt"):
+    if row.check not in _CHECKED:
         floor = row.entropy
         if floor is None:
             floor = 3.0 if len(value) >= 24 else 2.6
         if entropy(value) < floor or is_placeholder(value):
             return 0
-    if row.proof is not None and CHECKS[row.proof](value):
-        return PROVED
     return PROVED if row.check in ("jwt", "private-key") else score
+
+
+def _in_jwk(text: str, left: int, right: int) -> bool:
+    """True when a JSON Web Key is around (RFC 7517, section 4)."""
+    after = _MEMBERS.match(text, right)
+    end = right if after is None else after.end()
+    around = text[max(0, left - _JWK) : left] + text[right:end]
+    return _JWK_MEMBER.search(around) is not None
 
 
 def _joined(text: str, begin: int, table: Table, generic: bool) -> Iterator[Secret]:
