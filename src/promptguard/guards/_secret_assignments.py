@@ -19,17 +19,18 @@ MOST_VALUE = 512
 
 # The words that tell, each found by a letter that is rare in prose.
 _TELLING = re.compile(
-    r"k(?:ey|(?<=tok)en)|p(?:ass|wd|sw(?!i)|w\b|at\b)|c(?:ret(?<=secret)|red|e(?<=nonce))"
-    r"|u(?<=au)th|lt(?<=salt)\b|j(?:wt)|bearer",
+    r"k(?:ey|(?<=tok)en)|p(?:ass|wd|sw(?!i)|w(?![a-z])|at(?![a-z])|i(?<=\bapi)(?![a-z]))|c(?:ret(?<=secret)|red|e(?<=nonce))"
+    r"|u(?<=au)th|lt(?<=salt)|j(?:wt)|bearer",
     re.ASCII,
 )
 _TYPE = r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:str|string|String|SecretStr|char|Any)\??)?"
 _OPERATOR = (
     # XML and HTML: an element, or two attributes.
-    r"(?:(?P<element>(?:\s[^<>\n]{0,40}[^<>\n=-])?>)|[\"']\s{1,4}(?:value|content)\s{0,2}="
+    r"(?:(?P<element>[\"']?(?:\s[^<>\n]{0,40}[^<>\n=-])?>)"
+    r"|[\"']?\s{1,4}(?:value|content)\s{0,2}="
     # A name in quotes or brackets may be followed by a comma.
     r"|\\?[\"'`]?[\])]{0,2}(?P<typed>" + _TYPE + r")\s{0,24}"
-    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>->)|:|\|\||(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
+    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>-{0,2}>|-)|:|(?P<pipe>\|)\|?|(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
     r"|(?P<call>\()"
     r"|(?P<says>(?:\s{1,3}(?:for|of)\s[^\n.:=]{1,40}?)?\s{1,3}(?:is|was|ist)(?:\s{0,2}:)?\s)"
     r"|(?P<blank>\s))"
@@ -43,12 +44,12 @@ _SCHEME = (
 # belongs to it, or a text full of them would be read many times.
 _PLAIN = r"[^\s\"'`<>;,(){}\[\]\\&|]"
 _VALUE = (
-    r"(?:\s{0,24}(?:[rRbBuUfFL@]{1,2}(?=[\"'`]))?(?P<quote>\\?[\"'`]|&quot;)"
+    r"(?:\s{0,24}(?:[rRbBuUfFLN@]{1,2}(?=[\"'`]))?(?P<quote>\\?[\"'`]|&quot;)"
     rf"(?i:{_SCHEME})"
     rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)(?P=quote)"
-    rf"|(?(element)\s{{0,24}}|[ \t]{{0,24}})(?i:{_SCHEME})"
+    rf"|\s{{0,24}}(?i:{_SCHEME})"
     rf"(?P<bare>{_PLAIN[:-1]}=:]{{1,{MOST_VALUE}}}+(?:[=:]{_PLAIN}{{0,80}}+)?)"
-    rf"(?!{_PLAIN}|[<({{\[|]))"
+    rf"(?!{_PLAIN}|[({{\[]))"
 )
 _ASSIGNED = re.compile(
     rf"(?P<tail>(?:\w|[.-](?=\w)){{0,{MOST_NAME}}}+){_OPERATOR}{_VALUE}", re.ASCII
@@ -60,26 +61,26 @@ _SQL = re.compile(r"\b(?:user|role|login|identified|alter|create|set|with)\b", r
 _FIRST = re.compile(r"(?:set|with|add|use|put|make|new|is|has|verify|check)", re.I)
 
 _PATH = re.compile(
-    r"(?:[A-Za-z]:|~|\.{1,2})?[/\\][\w./\\ -]*|[\w./\\-]+\.(?:pem|json|ya?ml|txt|key|crt"
+    r"(?!\\x)(?:[A-Za-z]:|~|\.{1,2})?[/\\][\w./\\ -]*|[\w./\\-]+\.(?:pem|json|ya?ml|txt|key|crt"
     r"|cer|p12|pfx|jks|py|js|ts|html?|env|cfg|ini|conf|xml|csv|md|rb|go|java|properties)",
     re.ASCII,
 )
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://.*|[\w.+-]+@[\w-]+\.[\w.]+", re.I | re.DOTALL)
 _CODE = re.compile(
-    r"[A-Za-z_$][\w$]*(?:(?:\.|::|->)[A-Za-z_][\w]*)*:?|.*\.(?:get|env|value|length)\b.*",
+    r"[A-Za-z_$]\w*(?:(?:\.|::|->)[A-Za-z_][\w]*)*:?|.*\.(?:get|env|value|length)\b.*",
     re.ASCII,
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _HEX = re.compile(r"[0-9a-fA-F]{16,}")
-_VERSION = re.compile(r"(?:[\w.-]*[-_:@])?v?\d+(?:\.\d+)+(?:[-+.]?\w+)*|\d{4}-\d\d-\d\d.*|[\d.,:+-]+")
+_VERSION = re.compile(r"(?:[\w.-]*[-_:@])?v?\d+(?:\.\d+)+(?:[-+.:]?\w+)*|\d{4}-\d\d-\d\d.*|[\d.,:+-]+")
 
 
 # What a password is called elsewhere. German passwort and French mot de passe are told
 # by the letters they share with the English word.
-_LATIN = ("kennwort", "senha", "wachtwoord", "parola", "contrasena", "heslo", "sandi")
+_LATIN = ("kennwort", "senha", "wachtwoord", "parola", "contrasena", "heslo", "sandi", "p/w")
 _OTHER = """
 contraseña hasło jelszó lösenord adgangskode şifre пароль пароля код\\sдоступа κωδικός
-סיסמה كلمة\\sالمرور कूटशब्द पासवर्ड 비밀번호 패스워드 암호 密码 密碼 口令 パスワード
+סיסמה كلمة\\sالمرور कूटशब्द पासवर्ड 비밀번호 비번 패스워드 암호 密码 密碼 口令 パスワード
 暗証番号 รหัสผ่าน mật\\skhẩu
 """
 _FOREIGN = re.compile("|".join((*_LATIN, *_OTHER.split())))
@@ -172,7 +173,7 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
     alone = not told and _is_alone(text, start, name, left, right)
     if match["says"] is None and (text[start] == "-" or text[start - 1 : start] in "?&"):
         # An option of a command, or a parameter of a URL.
-        alone = start > 0
+        alone = True
     return Assignment(start, name, kind, left, right, value, quoted, told, alone)
 
 
@@ -196,23 +197,43 @@ def _follows(
     quoted: bool,
 ) -> bool:
     """True when the value belongs to the name, by what stands between them."""
+    digits = sum(map(str.isdigit, value))
     if match["element"] is not None:
         return text[start - 1 : start] == "<" or "=" in text[max(0, start - 24) : start]
     if match["call"] is not None:
         fits = _FIRST.match(name) is not None or name.isupper() or kind != "password"
-        return quoted and fits
+        return quoted and (fits or digits > 0 and name.isalpha() and name.islower())
     if match["says"] is not None:
-        return quoted or any(map(str.isdigit, value)) and len(value) >= 6
+        return quoted or digits > 0 and len(value) >= 6
     if match["arrow"] is not None and not quoted:
-        # In a program this names a field.
-        return False
+        # Without spaces around it this names a field, or goes on with the name.
+        apart = text[match.end("tail")].isspace() and text[match.end("arrow")].isspace()
+        return apart and kind == "password" and digits > 0
+    if match["pipe"] is not None:
+        return kind == "password" and digits > 0
     if match["blank"] is not None:
-        before = text[max(0, start - 80) : start].rpartition("\n")[2]
-        if quoted and kind == "password" and _SQL.search(before):
-            return True
-        flagged = text[start] == "-" or _FLAG.search(before)
-        return bool(flagged) and not value.startswith("-")
+        return _is_set_off(text, start, kind, value, quoted, digits)
+    if not quoted and "\n" in text[match.end("tail") : match.start("bare")]:
+        # On the next line stands as a rule the next name.
+        alone = digits > 0 and not re.search("[=:]", value)
+        return kind == "password" and alone and ":" in match[0][: -len(value)]
     return True
+
+
+def _is_set_off(
+    text: str, start: int, kind: str, value: str, quoted: bool, digits: int
+) -> bool:
+    """True for a value with nothing but a space before it that belongs to the name."""
+    if value.startswith("-"):
+        return False
+    before = text[max(0, start - 80) : start].rpartition("\n")[2]
+    if text[start] == "-" or _FLAG.search(before):
+        return True
+    if quoted:
+        # In Gradle and the like the name begins the line.
+        fits = digits > 0 or not before.strip() or _SQL.search(before) is not None
+        return kind == "password" and fits
+    return kind == "secret" and len(value) >= 20 and is_random(value, 3.5)
 
 
 def verdict(found: Assignment) -> tuple[str, float] | None:
@@ -230,11 +251,14 @@ def verdict(found: Assignment) -> tuple[str, float] | None:
         or _VERSION.fullmatch(value)
     ):
         return None
+    if not found.quoted and len(value) < 32 and "." in value and _CODE.fullmatch(value):
+        return None
     if _UUID.fullmatch(value):
         return ("generic-secret", 0.5) if found.kind == "secret" else None
     floor = (2.6 if len(value) < 20 else 3.0) if found.kind == "secret" else 3.0
     if not is_random(value, floor):
-        if found.quoted and found.kind == "secret" and _is_weak(value):
+        weak = (found.quoted or found.alone) and found.kind == "secret"
+        if weak and _is_weak(value):
             return "generic-secret", 0.5
         return None
     if found.kind == "key" and not _HEX.fullmatch(value) and entropy(value) < 3.3:
@@ -252,7 +276,7 @@ def _is_password(found: Assignment) -> bool:
     if found.quoted:
         if _PATH.fullmatch(value) or _is_name(value):
             return False
-        return found.told or not (value.isalpha() and len(value) < 6)
+        return True
     if value.isdigit():
         return True
     if (found.alone or found.told) and value.isalpha() and len(value) >= 5:

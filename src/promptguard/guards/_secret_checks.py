@@ -37,7 +37,7 @@ _NOTHING = frozenset(
     none null nil true false yes no on off empty undefined unknown default required
     optional string str text bytes int integer number bool boolean object array any char
     varchar password passwd pass pwd secret token key username user name email hidden
-    input type value test testing demo sample changeme admin bearer basic digest oauth
+    input type value test testing demo sample changeme bearer basic digest oauth
     oauth2 jwt header query body cookie session auto manual disabled enabled plain
     plaintext env file self this public private function class return const let var
     xxx yyy zzz foo bar baz foobar
@@ -78,7 +78,7 @@ def _is_sequence(value: str) -> bool:
         return len(value) > 4 and len(set(value)) < 3
     codes = [ord(char) for char in value]
     steps = sum(0 <= b - a <= 1 for a, b in zip(codes, codes[1:], strict=False))
-    return steps > 0.6 * len(value) or len(set(value)) < min(5, len(value) // 4)
+    return steps > 0.7 * len(value) or len(set(value)) < min(5, len(value) // 4)
 
 
 def is_wordy(value: str) -> bool:
@@ -100,7 +100,7 @@ def is_random(value: str, floor: float = 3.0) -> bool:
             drawn at random have 3.4 on average.
     """
     has_digit = any(char.isdigit() for char in value)
-    if not has_digit and (len(value) < 20 or value.isupper() or value.islower()):
+    if not has_digit and (len(value) < 16 or value.isupper()):
         return False
     letters = sum(char.isalpha() for char in value)
     if letters < 2 and len(value) < 20:
@@ -121,6 +121,11 @@ def _crc32(value: str) -> bool:
 def _base32(value: str) -> bool:
     """After four letters nothing but base 32, which holds the account's number."""
     return re.fullmatch(r"[A-Z2-7]{16}", value[4:]) is not None
+
+
+def _base32_seed(value: str) -> bool:
+    """Base 32 with a digit, as a seed of one-time passwords is shown (RFC 4648)."""
+    return any(char in "234567" for char in value) and not _is_sequence(value)
 
 
 def _bech32(value: str) -> bool:
@@ -218,10 +223,15 @@ def _password(value: str) -> bool:
     return not is_placeholder(value)
 
 
+def _password_with_digit(value: str) -> bool:
+    return any(map(str.isdigit, value)) and not is_placeholder(value)
+
+
 CHECKS: Mapping[str, Callable[[str], bool]] = {
     "after-zeros": _after_zeros,
     "any": bool,
     "base32": _base32,
+    "base32-seed": _base32_seed,
     "basic": _basic,
     "bech32": _bech32,
     "crc16": _crc16,
@@ -232,6 +242,7 @@ CHECKS: Mapping[str, Callable[[str], bool]] = {
     "not-hex": _not_hex,
     "numbered": _numbered,
     "password": _password,
+    "password-with-digit": _password_with_digit,
     "private-key": _private_key,
     "private-key-base64": _private_key_base64,
     "random": is_random,

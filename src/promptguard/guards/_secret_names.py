@@ -11,12 +11,12 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _PASSWORDS = frozenset(
     """
-    password passwd passwort pwd pass passphrase passcode pword psw pw passw pswd passe
+    password passwd passwort pwd pass passphrase passcode pword psw pw passw pswd passe passwords passphrases
     passcred userpass dbpass rootpass mypass adminpass
     """.split()
 )
-_SECRETS = frozenset("secret token authorization nonce salt credential credentials cred creds bearer".split())
-_WEAK = frozenset("auth key pat jwt hmac".split())
+_SECRETS = frozenset("secret token authorization secrets nonce salt credential credentials cred creds bearer".split())
+_WEAK = frozenset("auth api key pat jwt hmac".split())
 
 # Before "key", these make it one that is kept secret.
 _KEY_OF = frozenset(
@@ -44,7 +44,24 @@ _TRAILING = frozenset(
     """
     prod production dev develop development test testing stage staging live sandbox value
     val string str text txt plain plaintext raw base64 b64 hex encoded default old new
-    primary secondary backup temp tmp env header my our current actual one two main
+    primary secondary backup temp tmp env header my our current actual one two main base
+    """.split()
+)
+# A name that ends with one of these says something about a secret and holds none.
+_ABOUT = frozenset(
+    """
+    id ids name names file files path paths dir url urls uri link type types kind length len
+    size count hash hashed digest sha md5 checksum field fields label title text message
+    error errors hint policy rule rules regex pattern format min max limit limits expiry
+    expires expired expiration ttl age date time timestamp changed updated created reset
+    required enabled disabled valid invalid validator strength confirm confirmation
+    confirmed prompt input inputs form page view screen button icon mode manager provider
+    service store storage vault factory builder handler helper helpers util utils class
+    method function func encoder decoder parser generator verifier checker check version
+    algorithm alg algo usage use used ref refs reference index idx map list array set group
+    role scope scopes state status flow event request response endpoint api class module
+    package cipher color colour code codes pair ring chain board word words press binding
+    bindings char chars string strings down up
     """.split()
 )
 _JOINED = re.compile(r"(\w*?)(password|passwd|passphrase|pwd|secret|token|key)")
@@ -52,7 +69,7 @@ _JOINED = re.compile(r"(\w*?)(password|passwd|passphrase|pwd|secret|token|key)")
 
 @lru_cache(maxsize=4096)
 def kind_of(name: str) -> str | None:
-    """``password``, ``secret`` or ``key``, the last for what may be something else.
+    """``password``, ``secret`` or ``key``, the last for what is told less surely.
 
     None for a name that holds none, such as ``max_tokens`` or ``public_key``.
     """
@@ -67,7 +84,9 @@ def kind_of(name: str) -> str | None:
     if last not in _SECRETS | _WEAK:
         joined = _JOINED.fullmatch(last)
         if joined is None:
-            return None
+            told = not _ABOUT.intersection(words) and not _PUBLIC.intersection(words)
+            about = (_PASSWORDS | _SECRETS | {"key", "apikey"}).intersection(words)
+            return "key" if told and about and len(words) < 6 else None
         before, last = joined[1], joined[2]
         if last == "key" and before not in _KEY_OF and before != "rsa":
             return None

@@ -40,9 +40,9 @@ _LAST_LINE = re.compile(
 )
 _LAST = 160
 # What has a structure of its own needs no randomness.
-_CHECKED = ("after-zeros", "any", "jwt", "numbered", "password", "private-key")
+_CHECKED = ("after-zeros", "any", "jwt", "numbered", "password", "password-with-digit", "private-key")
 _JWK = 640
-_JWK_MEMBER = re.compile(r'"(?:kty|crv)\\?"|"(?:AQAB|RSA|oct)\\?"')
+_JWK_MEMBER = re.compile(r"""["'](?:kty|crv|AQAB|RSA|oct)\\?["']""")
 # A stream is not cut between these: none of them begins with a letter.
 _MEMBERS = re.compile(r'\\?"(?:\s{0,8},\s{0,40}\\?"\w{1,10}\\?"\s{0,4}:\s{0,4}"[^"\s]{0,1400}"){0,8}')
 
@@ -132,7 +132,8 @@ def _announced(
     words, at = table.within, begin
     while words is not None and (hit := words.search(text, at)) is not None:
         at = hit.start() + 1
-        yield table.inside[hit[0]], hit.start()
+        for row in table.inside[hit[0]]:
+            yield row, hit.start()
 
 
 _TOKEN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~+/=*"
@@ -178,6 +179,9 @@ def _score(row: Row, value: str, score: float, table: Table) -> float:
 
 def _in_jwk(text: str, left: int, right: int) -> bool:
     """True when a JSON Web Key is around (RFC 7517, section 4)."""
+    name = text[max(0, left - 16) : left].rstrip("\\\"' :").rpartition('"')[2]
+    if right - left >= (43 if name in ("d", "k") else 86):
+        return entropy(text[left:right]) >= 4.5
     after = _MEMBERS.match(text, right)
     end = right if after is None else after.end()
     around = text[max(0, left - _JWK) : left] + text[right:end]

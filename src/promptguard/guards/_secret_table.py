@@ -68,13 +68,13 @@ class Table:
         self.has_private_keys = any(row.name == "private-key" for row in self.rows)
         self.near = tuple(row for row in self.rows if row.near)
         found: dict[str, list[Row]] = {}
-        self.inside: dict[str, Row] = {}
+        self.inside: dict[str, list[Row]] = {}
         for row in self.rows:
             for keyword in () if row.near else row.keywords:
                 if keyword == keyword.lower():
                     found.setdefault(keyword, []).append(row)
                 else:
-                    self.inside[keyword] = row
+                    self.inside.setdefault(keyword, []).append(row)
         # The longest keyword is found; those that begin it are there as well.
         self.by_keyword: Mapping[str, tuple[Row, ...]] = {
             word: tuple(
