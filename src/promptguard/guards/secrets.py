@@ -9,8 +9,8 @@ from ..errors import ConfigError, unknown
 from ..guard import Guard, Inspection
 from ..text import Reading, Text
 from ..verdict import Action, Finding
-from ._secret_scan import REACH, scan
-from ._secret_table import names, table
+from ._secrets_scan import REACH, scan
+from ._secrets_table import names, table
 
 __all__ = ["Secrets"]
 

@@ -11,6 +11,7 @@ import string
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 __all__ = ["CHECKS", "entropy", "is_placeholder", "is_random", "is_wordy"]
 
@@ -77,7 +78,7 @@ def _is_sequence(value: str) -> bool:
     if len(value) < 12:
         return len(value) > 4 and len(set(value)) < 3
     codes = [ord(char) for char in value]
-    steps = sum(0 <= b - a <= 1 for a, b in zip(codes, codes[1:], strict=False))
+    steps = sum(0 <= b - a <= 1 for a, b in pairwise(codes))
     return steps > 0.7 * len(value) or len(set(value)) < min(5, len(value) // 4)
 
 

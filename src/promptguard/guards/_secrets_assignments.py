@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ._secret_checks import entropy, is_placeholder, is_random, is_wordy
-from ._secret_names import kind_of
+from ._secrets_checks import entropy, is_placeholder, is_random, is_wordy
+from ._secrets_names import kind_of
 
 __all__ = ["Assignment", "assignments", "verdict"]
 
@@ -30,7 +30,8 @@ _OPERATOR = (
     r"|[\"']?\s{1,4}(?:value|content)\s{0,2}="
     # A name in quotes or brackets may be followed by a comma.
     r"|\\?[\"'`]?[\])]{0,2}(?P<typed>" + _TYPE + r")\s{0,24}"
-    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>-{0,2}>|-)|:|(?P<pipe>\|)\|?|(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
+    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>-{0,2}>|-)|:|(?P<pipe>\|)\|?"
+    r"|(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
     r"|(?P<call>\()"
     r"|(?P<says>(?:\s{1,3}(?:for|of)\s[^\n.:=]{1,40}?)?\s{1,3}(?:is|was|ist)(?:\s{0,2}:)?\s)"
     r"|(?P<blank>\s))"
@@ -61,8 +62,8 @@ _SQL = re.compile(r"\b(?:user|role|login|identified|alter|create|set|with)\b", r
 _FIRST = re.compile(r"(?:set|with|add|use|put|make|new|is|has|verify|check)", re.I)
 
 _PATH = re.compile(
-    r"(?!\\x)(?:[A-Za-z]:|~|\.{1,2})?[/\\][\w./\\ -]*|[\w./\\-]+\.(?:pem|json|ya?ml|txt|key|crt"
-    r"|cer|p12|pfx|jks|py|js|ts|html?|env|cfg|ini|conf|xml|csv|md|rb|go|java|properties)",
+    r"(?!\\x)(?:[A-Za-z]:|~|\.{1,2})?[/\\][\w./\\ -]*"
+    r"|[\w./\\-]+\.(?:pem|json|ya?ml|txt|key|crt|cer|p12|pfx|jks|py|js|ts|html?|env|cfg|ini|conf|xml|csv|md|rb|go|java|properties)",
     re.ASCII,
 )
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://.*|[\w.+-]+@[\w-]+\.[\w.]+", re.I | re.DOTALL)
@@ -72,12 +73,23 @@ _CODE = re.compile(
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _HEX = re.compile(r"[0-9a-fA-F]{16,}")
-_VERSION = re.compile(r"(?:[\w.-]*[-_:@])?v?\d+(?:\.\d+)+(?:[-+.:]?\w+)*|\d{4}-\d\d-\d\d.*|[\d.,:+-]+")
+_VERSION = re.compile(
+    r"(?:[\w.-]*[-_:@])?v?\d+(?:\.\d+)+(?:[-+.:]?\w+)*|\d{4}-\d\d-\d\d.*|[\d.,:+-]+"
+)
 
 
 # What a password is called elsewhere. German passwort and French mot de passe are told
 # by the letters they share with the English word.
-_LATIN = ("kennwort", "senha", "wachtwoord", "parola", "contrasena", "heslo", "sandi", "p/w")
+_LATIN = (
+    "kennwort",
+    "senha",
+    "wachtwoord",
+    "parola",
+    "contrasena",
+    "heslo",
+    "sandi",
+    "p/w",
+)
 _OTHER = """
 contraseña hasło jelszó lösenord adgangskode şifre пароль пароля код\\sдоступа κωδικός
 סיסמה كلمة\\sالمرور कूटशब्द पासवर्ड 비밀번호 비번 패스워드 암호 密码 密碼 口令 パスワード
@@ -150,7 +162,15 @@ def _foreign(text: str, lower: str, start: int) -> Iterator[Assignment]:
             left, right = match.span("quoted" if quoted else "bare")
             value = text[left:right]
             yield Assignment(
-                word.start(), word[0], "password", left, right, value, quoted, True, False
+                word.start(),
+                word[0],
+                "password",
+                left,
+                right,
+                value,
+                quoted,
+                True,
+                False,
             )
 
 
@@ -159,7 +179,8 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
     start = hit - len(before) + len(before.rstrip(_NAME))
     name = text[start : match.end("tail")].strip("-.")
     kind = kind_of(name)
-    if kind is None:
+    if kind is None or (kind == "password" and text[start - 1 : start] == "/"):
+        # After "id/pw:" come both; the table has that.
         return None
     quoted = match["quoted"] is not None
     left, right = match.span("quoted" if quoted else "bare")
@@ -171,7 +192,9 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
         return None
     told = match["says"] is not None or match["element"] is not None
     alone = not told and _is_alone(text, start, name, left, right)
-    if match["says"] is None and (text[start] == "-" or text[start - 1 : start] in "?&"):
+    if match["says"] is None and (
+        text[start] == "-" or text[start - 1 : start] in "?&"
+    ):
         # An option of a command, or a parameter of a URL.
         alone = True
     return Assignment(start, name, kind, left, right, value, quoted, told, alone)
@@ -184,7 +207,8 @@ def _is_alone(text: str, start: int, name: str, left: int, right: int) -> bool:
     after = text[right : right + 40].partition("\n")[0].split("#")[0].strip()
     if before not in ("", "export", "-", "set") or after:
         return False
-    return text[left - 1] == "=" and name.isupper() or text[left - 2 : left] == ": "
+    shell = text[left - 1] == "=" and name.isupper()
+    return shell or text[left - 2 : left] == ": "
 
 
 def _follows(
@@ -202,9 +226,9 @@ def _follows(
         return text[start - 1 : start] == "<" or "=" in text[max(0, start - 24) : start]
     if match["call"] is not None:
         fits = _FIRST.match(name) is not None or name.isupper() or kind != "password"
-        return quoted and (fits or digits > 0 and name.isalpha() and name.islower())
+        return quoted and (fits or (digits > 0 and name.islower() and name.isalpha()))
     if match["says"] is not None:
-        return quoted or digits > 0 and len(value) >= 6
+        return quoted or (digits > 0 and len(value) >= 6)
     if match["arrow"] is not None and not quoted:
         # Without spaces around it this names a field, or goes on with the name.
         apart = text[match.end("tail")].isspace() and text[match.end("arrow")].isspace()
@@ -246,8 +270,7 @@ def verdict(found: Assignment) -> tuple[str, float] | None:
     if (
         len(value) < (8 if found.kind == "secret" else 12)
         or _URL.fullmatch(value)
-        or _PATH.fullmatch(value)
-        and not is_random(value, 4.2)
+        or (_PATH.fullmatch(value) and not is_random(value, 4.2))
         or _VERSION.fullmatch(value)
     ):
         return None
@@ -274,9 +297,7 @@ def _is_password(found: Assignment) -> bool:
     if not digits and not value.isalnum() and _TELLING.search(value.lower()):
         return False
     if found.quoted:
-        if _PATH.fullmatch(value) or _is_name(value):
-            return False
-        return True
+        return not (_PATH.fullmatch(value) or _is_name(value))
     if value.isdigit():
         return True
     if (found.alone or found.told) and value.isalpha() and len(value) >= 5:

@@ -7,9 +7,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ._secret_assignments import Assignment, assignments, verdict
-from ._secret_checks import CHECKS, entropy, is_placeholder
-from ._secret_table import BASE64, GAP, Row, Table
+from ._secrets_assignments import Assignment, assignments, verdict
+from ._secrets_checks import CHECKS, entropy, is_placeholder
+from ._secrets_table import BASE64, GAP, Row, Table
 
 __all__ = ["REACH", "Secret", "scan"]
 
@@ -17,7 +17,7 @@ REACH = 768
 """How far a finding depends on what stands around its start, in characters.
 
 Longer secrets, such as private keys, are found as well: a stream is only cut between
-ordinary words, of which those have none (see ``_secret_table``).
+ordinary words, of which those have none (see ``_secrets_table``).
 """
 
 PROVED = 0.99
@@ -40,11 +40,22 @@ _LAST_LINE = re.compile(
 )
 _LAST = 160
 # What has a structure of its own needs no randomness.
-_CHECKED = ("after-zeros", "any", "jwt", "numbered", "password", "password-with-digit", "private-key")
+_CHECKED = (
+    "after-zeros",
+    "any",
+    "jwt",
+    "numbered",
+    "password",
+    "password-with-digit",
+    "private-key",
+)
+_CHECKSUMS = ("bech32", "crc16", "crc32")
 _JWK = 640
 _JWK_MEMBER = re.compile(r"""["'](?:kty|crv|AQAB|RSA|oct)\\?["']""")
 # A stream is not cut between these: none of them begins with a letter.
-_MEMBERS = re.compile(r'\\?"(?:\s{0,8},\s{0,40}\\?"\w{1,10}\\?"\s{0,4}:\s{0,4}"[^"\s]{0,1400}"){0,8}')
+_MEMBERS = re.compile(
+    r'\\?"(?:\s{0,8},\s{0,40}\\?"\w{1,10}\\?"\s{0,4}:\s{0,4}"[^"\s]{0,1400}"){0,8}'
+)
 
 
 @dataclass(frozen=True)
@@ -147,7 +158,9 @@ def _assigned(
         around = lower[max(0, found.start - near) : found.left]
         words = set(table.providers.findall(around))
         for row in table.near if words else ():
-            if not words.isdisjoint(row.keywords) and row.compiled.fullmatch(found.value):
+            if not words.isdisjoint(row.keywords) and row.compiled.fullmatch(
+                found.value
+            ):
                 score = _score(row, found.value, NAMED, table)
                 if score:
                     known = True
@@ -163,8 +176,9 @@ def _score(row: Row, value: str, score: float, table: Table) -> float:
     """How sure a match is; 0 for one that is no secret."""
     if value.startswith(table.beginnings):
         return 0
-    if row.proof is not None and CHECKS[row.proof](value):
-        # Chance does not make a checksum right.
+    proved = row.proof is not None and CHECKS[row.proof](value)
+    if proved and row.proof in _CHECKSUMS:
+        # Chance does not make one right.
         return PROVED
     if row.check is not None and not CHECKS[row.check](value):
         return 0
@@ -174,7 +188,7 @@ def _score(row: Row, value: str, score: float, table: Table) -> float:
             floor = 3.0 if len(value) >= 24 else 2.6
         if entropy(value) < floor or is_placeholder(value):
             return 0
-    return PROVED if row.check in ("jwt", "private-key") else score
+    return PROVED if proved or row.check in ("jwt", "private-key") else score
 
 
 def _in_jwk(text: str, left: int, right: int) -> bool:

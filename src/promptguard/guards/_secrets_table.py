@@ -22,7 +22,7 @@ BASE64 = "[A-Za-z0-9+/=]"
 # word's letters, or is longer than any word: a stream is cut before none of those, so a
 # key is never cut, however long it is.
 _BODY = (
-    rf"(?:{GAP}(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]{{0,80}})"
+    rf"(?:{GAP}(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]{{0,80}}+)"
     rf"{{0,3}}{GAP}{BASE64}{{4,}}+"
     rf"(?:{GAP}(?=[+/=]|[A-Za-z+/=]*+[0-9]|{BASE64}{{48}}){BASE64}++)*+"
 )
@@ -78,7 +78,9 @@ class Table:
         # The longest keyword is found; those that begin it are there as well.
         self.by_keyword: Mapping[str, tuple[Row, ...]] = {
             word: tuple(
-                row for begin, rows in found.items() if word.startswith(begin)
+                row
+                for begin, rows in found.items()
+                if word.startswith(begin)
                 for row in rows
             )
             for word in found
@@ -133,15 +135,17 @@ def _compiled(pattern: str, near: bool) -> re.Pattern[str]:
     pattern = pattern.replace("{uuid}", UUID).replace("{body}", _BODY)
     if near:
         return re.compile(pattern, re.ASCII)
-    right = "" if has_body else _RIGHT
-    return re.compile(f"{_LEFT}(?:{pattern}){right}", re.ASCII)
+    # Hyphens set themselves off, and the lines of a key end by themselves.
+    left = "" if pattern.startswith("-") else _LEFT
+    right = "" if has_body or pattern.startswith("-") else _RIGHT
+    return re.compile(f"{left}(?:{pattern}){right}", re.ASCII)
 
 
 def trie(words: list[str], depth: int = 0) -> str:
     """A pattern for the longest of the sorted words, that tries each letter once."""
     ends = bool(words) and len(words[0]) == depth
     rest = words[1:] if ends else words
-    parts = []
+    parts: list[str] = []
     for letter, group in groupby(rest, key=lambda word: word[depth]):
         parts.append(re.escape(letter) + trie(list(group), depth + 1))
     if not parts:
