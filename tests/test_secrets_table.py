@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +113,13 @@ def test_there_are_many_rows_with_names_of_their_own() -> None:
     for name in names():
         assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name), name
         assert not name.startswith("generic-")
+
+
+def test_the_documentation_lists_every_kind() -> None:
+    path = Path(__file__).parents[1] / "docs" / "guards" / "secrets.md"
+    text = path.read_text(encoding="utf-8").partition("## Kinds")[2]
+    listed = re.findall(r"^\| `([a-z0-9-]+)` \| (\w+) \|", text, re.MULTILINE)
+    assert listed == [(row.name, row.severity) for row in ROWS]
 
 
 @by_row

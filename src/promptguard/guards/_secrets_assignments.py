@@ -29,11 +29,12 @@ _OPERATOR = (
     r"(?:(?P<element>[\"']?(?:\s[^<>\n]{0,40}[^<>\n=-])?>)"
     r"|[\"']?\s{1,4}(?:value|content)\s{0,2}="
     # A name in quotes or brackets may be followed by a comma.
-    r"|\\?[\"'`]?[\])]{0,2}(?P<typed>" + _TYPE + r")\s{0,24}"
-    r"(?::{1,3}=|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>-{0,2}>|-)|:|(?P<pipe>\|)\|?"
+    r"|\\?[\"'`]?(?:\[\d{0,4}\]|[\])]{0,2})(?P<typed>" + _TYPE + r")\s{0,24}"
+    r"(?::{1,3}=|<-|%3[DdAa]|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>-{0,2}>|-)|:|(?P<pipe>\|)\|?"
     r"|(?<=[\"'`)\]]),|(?<=[\"'`)\]] ),)"
     r"|(?P<call>\()"
-    r"|(?P<says>(?:\s{1,3}(?:for|of)\s[^\n.:=]{1,40}?)?\s{1,3}(?:is|was|ist)(?:\s{0,2}:)?\s)"
+    r"|(?P<says>(?:\s{1,3}(?:for|of)\s[^\n.:=]{1,40}?)?\s{1,3}(?:"
+    r"is|was|ist|are|equals|to|set to|will be|should be|must be)(?:\s{0,2}:)?\s)"
     r"|(?P<blank>\s))"
 )
 # In a header the value comes after a word that says how it is meant.
@@ -179,15 +180,21 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
     start = hit - len(before) + len(before.rstrip(_NAME))
     name = text[start : match.end("tail")].strip("-.")
     kind = kind_of(name)
-    if kind is None or (kind == "password" and text[start - 1 : start] == "/"):
-        # After "id/pw:" come both; the table has that.
+    if kind is None:
         return None
+    if kind == "key" and text[start - 1 : start] == " ":
+        # In a sentence the name may be two words: API key.
+        before = text[max(0, start - 20) : start].rpartition("\n")[2].split()
+        kind = kind_of(f"{before[-1]}_{name}" if before else name) or kind
     quoted = match["quoted"] is not None
     left, right = match.span("quoted" if quoted else "bare")
     value = text[left:right]
     if not quoted:
         value = value.rstrip(".:!?" if match["says"] else ".:")
         right = left + len(value)
+    if kind == "password" and text[start - 1 : start] == "/" and "/" in value:
+        # After "id/pw:" come both; the table has that.
+        return None
     if not value or not _follows(text, start, name, match, kind, value, quoted):
         return None
     told = match["says"] is not None or match["element"] is not None
@@ -232,7 +239,8 @@ def _follows(
     if match["arrow"] is not None and not quoted:
         # Without spaces around it this names a field, or goes on with the name.
         apart = text[match.end("tail")].isspace() and text[match.end("arrow")].isspace()
-        return apart and kind == "password" and digits > 0
+        known = digits > 0 if kind == "password" else is_random(value)
+        return apart and known
     if match["pipe"] is not None:
         return kind == "password" and digits > 0
     if match["blank"] is not None:
@@ -257,7 +265,19 @@ def _is_set_off(
         # In Gradle and the like the name begins the line.
         fits = digits > 0 or not before.strip() or _SQL.search(before) is not None
         return kind == "password" and fits
+    if kind == "password":
+        return _is_strong(value)
     return kind == "secret" and len(value) >= 20 and is_random(value, 3.5)
+
+
+def _is_strong(value: str) -> bool:
+    """True for letters, digits and signs mixed as in nothing but a password."""
+    if len(value) < 6 or not any(map(str.isdigit, value)):
+        return False
+    if any(char in "!@#$%^&*+=?" for char in value):
+        return True
+    mixed = not value.islower() and not value.isupper()
+    return mixed and re.fullmatch(r"\d*[A-Z]?[a-z]*[A-Z]?[a-z]*\d+", value) is None
 
 
 def verdict(found: Assignment) -> tuple[str, float] | None:

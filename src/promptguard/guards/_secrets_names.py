@@ -88,6 +88,8 @@ def kind_of(name: str) -> str | None:
         words.pop()
     if not words:
         return None
+    if words[-2:] == ["pass", "word"]:
+        return "password"
     last, before = words[-1], words[-2] if len(words) > 1 else ""
     if last in _PASSWORDS:
         return "password"
