@@ -184,8 +184,8 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
         return None
     if kind == "key" and text[start - 1 : start] == " ":
         # In a sentence the name may be two words: API key.
-        before = text[max(0, start - 20) : start].rpartition("\n")[2].split()
-        kind = kind_of(f"{before[-1]}_{name}" if before else name) or kind
+        words = text[max(0, start - 20) : start].rpartition("\n")[2].split()
+        kind = kind_of("_".join((*words[-1:], name))) or kind
     quoted = match["quoted"] is not None
     left, right = match.span("quoted" if quoted else "bare")
     value = text[left:right]

@@ -126,9 +126,14 @@ def _last_lines(text: str, begin: int) -> Iterator[Secret]:
     while (at := text.find("-----END ", at)) >= 0:
         if _KEY_END.match(text, at):
             line = _LAST_LINE.search(text, max(0, at - _LAST), at)
-            if line is not None:
+            # The digits of a placeholder are no line.
+            if line is not None and not _PLACEHOLDER.search(text, *_window(line)):
                 yield Secret("private-key", PROVED, *line.span(1), line.start())
         at += 1
+
+
+def _window(line: re.Match[str]) -> tuple[int, int]:
+    return max(0, line.start() - _LAST), line.end()
 
 
 def _announced(
