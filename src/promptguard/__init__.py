@@ -28,6 +28,7 @@ from .verdict import Action, Finding, Verdict
 if _typing.TYPE_CHECKING:
     from .guards.classifier import PromptInjection
     from .guards.invisible import InvisibleText
+    from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "PromptGuardError",
     "PromptInjection",
     "Regex",
+    "Secrets",
     "Step",
     "Text",
     "Then",
@@ -67,6 +69,7 @@ _GUARDS = {
     "MaxLength": "text",
     "PromptInjection": "classifier",
     "Regex": "text",
+    "Secrets": "secrets",
 }
 
 

@@ -17,6 +17,9 @@ _BLANKS = " \t\n\r"
 # A terminal sequence is shorter than this.
 _NEAR = 512
 
+# A longer word is none: it may be a line of a key.
+_LONGEST = 48
+
 
 def cuts(text: str, limit: int) -> Iterator[int]:
     """Places up to ``limit`` where nothing that may follow makes a difference.
@@ -91,7 +94,7 @@ def _start() -> re.Pattern[str]:
     end = f"(?=[{_BLANKS}])"
     return re.compile(
         rf"(?:{one_of(SOLID)}|{_letter(LETTERED, FOREIGN)}{rest}*+{end}"
-        rf"|(?P<word>{_letter()}{{2,}}+)(?P<more>{rest}*+){end})"
+        rf"|(?![^{_BLANKS}]{{{_LONGEST}}})(?P<word>{_letter()}{{2,}}+)(?P<more>{rest}*+){end})"
     )
 
 
