@@ -30,6 +30,7 @@ if _typing.TYPE_CHECKING:
     from .guards.invisible import InvisibleText
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
+    from .guards.urls import Urls
 
 __all__ = [
     "Action",
@@ -55,6 +56,7 @@ __all__ = [
     "Step",
     "Text",
     "Then",
+    "Urls",
     "Verdict",
     "capture",
     "guarded",
@@ -70,6 +72,7 @@ _GUARDS = {
     "PromptInjection": "classifier",
     "Regex": "text",
     "Secrets": "secrets",
+    "Urls": "urls",
 }
 
 
