@@ -8,13 +8,19 @@ import time
 import pytest
 
 from promptguard.guard import Guard
+from promptguard.guards.canary import Canary
 from promptguard.guards.urls import Urls
 from promptguard.text import Text
 
 SIZES = (2_000, 32_000)
 
 # Units whose repetition makes a guard look again and again at the same characters.
+PROMPT = "You are a bot of a shop. You are to be brief, and you are to be a bot. "
 WORST = {
+    Canary(PROMPT, token="qwrtplkjhgfdsmnb"): (
+        *("you are a bot ", PROMPT, "q", "q ", "qwrtplkjhgfdsmn ", "71 ", "7177"),
+        *("you. are. to. be. brief. ", "Q\u200b", "cXdydHBsa2poZ2Zkc21u "),
+    ),
     Urls(("example.com",)): (
         *("http://a@b,", "(http://a/(", "(http://a/x)", '"http://a/', "www.a,", "a."),
         *("http://", "://", "https://x.y.z. ", "](http://a?", "http://a/你", "w", "a:"),

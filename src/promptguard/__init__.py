@@ -26,6 +26,7 @@ from .text import Text
 from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
+    from .guards.canary import Canary
     from .guards.classifier import PromptInjection
     from .guards.invisible import InvisibleText
     from .guards.secrets import Secrets
@@ -37,6 +38,7 @@ __all__ = [
     "AnyOf",
     "Ask",
     "Blocked",
+    "Canary",
     "Classify",
     "ConfigError",
     "Engine",
@@ -66,6 +68,7 @@ __all__ = [
 
 # The guards are loaded by name, so that a program pays for those it uses.
 _GUARDS = {
+    "Canary": "canary",
     "InvisibleText": "invisible",
     "Keywords": "text",
     "MaxLength": "text",
