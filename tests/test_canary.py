@@ -8,13 +8,15 @@ import dataclasses
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promptguard.errors import ConfigError
 from promptguard.guards.canary import Canary
 from promptguard.testing import check_guard
 from promptguard.verdict import Action
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PROMPT = (
     "You are the assistant of Riverbank Tools, a shop for garden machines. Never give "
@@ -167,6 +169,7 @@ def test_it_keeps_the_rules(action: Action) -> None:
     )
 
 
+@patient
 @given(st.text(alphabet=f"{TOKEN} .\n\u200bЯ你1", max_size=60))
 def test_what_is_found_spells_the_token(text: str) -> None:
     for label, part in found(CANARY, text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promptguard.errors import ConfigError
@@ -221,6 +221,8 @@ def test_it_keeps_the_rules(guard: Urls) -> None:
     check_guard(guard, SAMPLES)
 
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 PIECES = st.lists(
     st.one_of(
         st.sampled_from([" ", "\n", "q" * 90]),
@@ -233,6 +235,7 @@ PIECES = st.lists(
 ).map("".join)
 
 
+@patient
 @given(PIECES)
 def test_redacting_again_changes_nothing(text: str) -> None:
     guard, kept = Urls(), Placeholders()
@@ -241,6 +244,7 @@ def test_redacting_again_changes_nothing(text: str) -> None:
     assert redact(once, again, kept) == once
 
 
+@patient
 @given(PIECES)
 def test_spans_are_where_they_begin_and_end(text: str) -> None:
     for finding in STRICT.check(text).findings:

@@ -30,6 +30,7 @@ if _typing.TYPE_CHECKING:
     from .guards.classifier import PromptInjection
     from .guards.invisible import InvisibleText
     from .guards.secrets import Secrets
+    from .guards.json import Json
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
 
@@ -46,6 +47,7 @@ __all__ = [
     "Guard",
     "GuardError",
     "InvisibleText",
+    "Json",
     "Keywords",
     "MaxLength",
     "MissingExtra",
@@ -70,6 +72,7 @@ __all__ = [
 _GUARDS = {
     "Canary": "canary",
     "InvisibleText": "invisible",
+    "Json": "json",
     "Keywords": "text",
     "MaxLength": "text",
     "PromptInjection": "classifier",
