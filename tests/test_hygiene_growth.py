@@ -9,6 +9,7 @@ import pytest
 
 from promptguard.guard import Guard
 from promptguard.guards.canary import Canary
+from promptguard.guards.invisible import InvisibleText
 from promptguard.guards.urls import Urls
 from promptguard.text import Text
 
@@ -20,6 +21,14 @@ WORST = {
     Canary(PROMPT, token="qwrtplkjhgfdsmnb"): (
         *("you are a bot ", PROMPT, "q", "q ", "qwrtplkjhgfdsmn ", "71 ", "7177"),
         *("you. are. to. be. brief. ", "Q\u200b", "cXdydHBsa2poZ2Zkc21u "),
+    ),
+    InvisibleText(): (
+        "a\u200b",
+        "abcdef\u200b",
+        "\u200b",
+        "❤\ufe0f",
+        "ا\u200c",
+        "a\u200d\u200d",
     ),
     Urls(("example.com",)): (
         *("http://a@b,", "(http://a/(", "(http://a/x)", '"http://a/', "www.a,", "a."),
