@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from .guards.invisible import InvisibleText
     from .guards.secrets import Secrets
     from .guards.json import Json
+    from .guards.refusal import Refusal
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
 
@@ -55,6 +56,7 @@ __all__ = [
     "Placeholders",
     "PromptGuardError",
     "PromptInjection",
+    "Refusal",
     "Regex",
     "Secrets",
     "Step",
@@ -76,6 +78,7 @@ _GUARDS = {
     "Keywords": "text",
     "MaxLength": "text",
     "PromptInjection": "classifier",
+    "Refusal": "refusal",
     "Regex": "text",
     "Secrets": "secrets",
     "Urls": "urls",
