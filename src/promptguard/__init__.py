@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from .guards.invisible import InvisibleText
     from .guards.secrets import Secrets
     from .guards.json import Json
+    from .guards.language import Language
     from .guards.refusal import Refusal
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
@@ -50,6 +51,7 @@ __all__ = [
     "InvisibleText",
     "Json",
     "Keywords",
+    "Language",
     "MaxLength",
     "MissingExtra",
     "ModelError",
@@ -76,6 +78,7 @@ _GUARDS = {
     "InvisibleText": "invisible",
     "Json": "json",
     "Keywords": "text",
+    "Language": "language",
     "MaxLength": "text",
     "PromptInjection": "classifier",
     "Refusal": "refusal",
