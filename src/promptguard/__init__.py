@@ -28,6 +28,7 @@ from .verdict import Action, Finding, Verdict
 if _typing.TYPE_CHECKING:
     from .guards.canary import Canary
     from .guards.classifier import PromptInjection
+    from .guards.code import Code
     from .guards.invisible import InvisibleText
     from .guards.secrets import Secrets
     from .guards.json import Json
@@ -43,6 +44,7 @@ __all__ = [
     "Blocked",
     "Canary",
     "Classify",
+    "Code",
     "ConfigError",
     "Engine",
     "Finding",
@@ -75,6 +77,7 @@ __all__ = [
 # The guards are loaded by name, so that a program pays for those it uses.
 _GUARDS = {
     "Canary": "canary",
+    "Code": "code",
     "InvisibleText": "invisible",
     "Json": "json",
     "Keywords": "text",
