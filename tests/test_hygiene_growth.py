@@ -9,7 +9,11 @@ import pytest
 
 from promptguard.guard import Guard
 from promptguard.guards.canary import Canary
+from promptguard.guards.code import Code
 from promptguard.guards.invisible import InvisibleText
+from promptguard.guards.json import Json
+from promptguard.guards.language import Language
+from promptguard.guards.refusal import Refusal
 from promptguard.guards.urls import Urls
 from promptguard.text import Text
 
@@ -21,6 +25,23 @@ WORST = {
     Canary(PROMPT, token="qwrtplkjhgfdsmnb"): (
         *("you are a bot ", PROMPT, "q", "q ", "qwrtplkjhgfdsmn ", "71 ", "7177"),
         *("you. are. to. be. brief. ", "Q\u200b", "cXdydHBsa2poZ2Zkc21u "),
+    ),
+    Code(): (
+        "a;\n",
+        "```\n",
+        "select a ",
+        "select a, b from " * 20 + "\n",
+        "x = [a for ",
+    ),
+    Json(repair=True): ("[", "{'a':", "[1,],", "'", "/*", "```", '{"a":"\\', "a "),
+    Language(("de",)): ("the ", "the", "中", "я ", "'", "the'"),
+    Refusal(within=10**9): (
+        "i can't ",
+        "leider ",
+        "je ne ",
+        "我无",
+        "sorry sorry ",
+        "申",
     ),
     InvisibleText(): (
         "a\u200b",
