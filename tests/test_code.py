@@ -102,6 +102,8 @@ def test_fences(fence: str, label: list[str]) -> None:
         "Call `print(x)` and then `len(x)`; both take a list.",
         "The end\nof a poem;\nif only\nit had (a) rhyme.",
         '{"name": "rake", "count": 2}',
+        "[Name]\n[Address]\n[Date]\n\n[Place]",
+        "1. no milk at all;\n2. no sugar;\n- no eggs;\n- no flour;\n5. none;",
         "x + y = 3 and 2x - y = 0, so x = 1.",
         "https://example.org/a?b=c&d=e\nhttps://example.org/f",
     ],

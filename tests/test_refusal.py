@@ -25,6 +25,7 @@ REFUSALS = {
         "I must decline to answer.",
         "As an AI language model, I cannot have an opinion on this.",
         "That's not something I can help with.",
+        "As an AI language model, I don't have access to live news.",
         "I. C\u200bannot as\u200bsist you here? I CANNOT ASSIST.",
     ),
     "de": (

@@ -30,10 +30,10 @@ if _typing.TYPE_CHECKING:
     from .guards.classifier import PromptInjection
     from .guards.code import Code
     from .guards.invisible import InvisibleText
-    from .guards.secrets import Secrets
     from .guards.json import Json
     from .guards.language import Language
     from .guards.refusal import Refusal
+    from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
 

@@ -169,8 +169,9 @@ def _looks(line: str) -> bool:
 
 _SIGNS = re.compile(r"[(){}\[\]=;:|&#/]")
 _LOOKS = (
-    # How it ends, what stands in it, what it is altogether, how it begins.
-    r"[;{}]$"
+    # How it ends, what stands in it, what it is altogether, how it begins. A semicolon
+    # ends the items of a list as well, which have a mark before them or more words.
+    r"[{}]$|^(?![-*\d])\S+(?: \S+){0,4};$|[=<>].*;$"
     r"|\w ?(?:[=!]==?|[+*/|&%-]=|:=|=>|->|&&|\|\||::) ?[\w\"'(\[{]"
     r"|^\w[\w.]*\(.*\)[;:{]?$|^[\])}]+[;,)]*$|^[\w.\[\]]+ ?= ?[\w\"'(\[{]"
     r"|^(?://|/\*|\*/|#!)"
