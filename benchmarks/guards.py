@@ -1,6 +1,7 @@
 """Measures the guards that are tables of facts on public test sets.
 
     python benchmarks/guards.py secrets [--data FOLDER]
+    python benchmarks/guards.py hygiene [--data FOLDER]
 
 Writes results/guards-NAME.json and .md beside this file. The test sets lie outside this
 repository; without them nothing is measured and nothing is written.
@@ -15,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from guards_hygiene import hygiene
 from promptguard import Guard, Secrets
 from report import Row, arguments, publish
 
@@ -27,6 +29,8 @@ IDENTIFIERS = {
     "UUID",
 }
 DATA = Path(__file__).parents[1] / "../shared/data"
+# Where the sets of a guard are, if not under its own name among the benchmarks.
+FOLDERS = {"hygiene": "injection"}
 
 
 def main() -> int:
@@ -34,7 +38,7 @@ def main() -> int:
     parser.add_argument("guard", choices=sorted(GUARDS))
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
     chosen = parser.parse_args()
-    folder = chosen.data / "benchmarks" / chosen.guard
+    folder = chosen.data / FOLDERS.get(chosen.guard, f"benchmarks/{chosen.guard}")
     if not folder.is_dir():
         print(f"skipped: {folder} is not there; point --data at the test sets")
         return 0
@@ -93,6 +97,7 @@ def share_of(name: str, part: int, whole: int) -> Iterable[tuple[str, object]]:
 
 
 GUARDS: dict[str, Callable[[Path, bool], tuple[str, dict[str, list[Row]]]]] = {
+    "hygiene": hygiene,
     "secrets": secrets,
 }
 

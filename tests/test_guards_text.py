@@ -282,6 +282,72 @@ def test_max_length_needs_a_number(limit: object) -> None:
         MaxLength(limit)  # type: ignore[arg-type]
 
 
+def words(text: str) -> int:
+    """Stands for a tokenizer: longer words are several tokens."""
+    return sum(1 + len(word) // 8 for word in text.split())
+
+
+def test_max_length_counts_tokens_with_a_counter() -> None:
+    guard = MaxLength(tokens=3, count=words)
+    assert found(guard, "one two three") == []
+    assert found(guard, "one two three four five") == ["four five"]
+    assert found(guard, "incomprehensibilities of all") == ["of all"]
+    assert found(MaxLength(tokens=0, count=words), "one") == ["one"]
+
+
+def test_max_length_takes_both_limits() -> None:
+    guard = MaxLength(7, tokens=3, count=words)
+    assert found(guard, "a b c d e") == ["d e"]
+    assert found(guard, "abcd efgh") == ["gh"]
+
+
+def test_what_is_left_of_a_text_has_few_enough_tokens() -> None:
+    guard = MaxLength(tokens=5, count=words, action=Action.REDACT)
+    text = "a longer text with several words in it, and more"
+    (finding,) = guard.check(text).findings
+    assert words(text[: finding.start]) == 5
+    assert words(text[: finding.start + 1]) == 6
+
+
+def test_long_texts_are_counted_a_few_times_only() -> None:
+    calls: list[int] = []
+
+    def count(text: str) -> int:
+        calls.append(len(text))
+        return len(text)
+
+    assert found(MaxLength(tokens=10, count=count), "x" * 1_000_000) == ["x" * 999_990]
+    assert len(calls) < 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tokens": 5}, "belong together"),
+        ({"limit": 5, "count": words}, "belong together"),
+        ({"tokens": 5, "count": "cl100k"}, "belong together"),
+        ({"tokens": -1, "count": words}, "number of tokens"),
+        ({"tokens": True, "count": words}, "number of tokens"),
+    ],
+)
+def test_tokens_need_a_number_and_a_counter(
+    arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MaxLength(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("counted", [None, -1, 2.0, True])
+def test_a_counter_that_does_not_count_breaks_the_check(counted: object) -> None:
+    guard = MaxLength(tokens=5, count=lambda text: counted)  # type: ignore[return-value, arg-type]
+    with pytest.raises(ConfigError, match="count must give"):
+        guard.check("x")
+
+
+def test_max_length_in_tokens_keeps_the_rules() -> None:
+    check_guard(MaxLength(tokens=4, count=words), ["one two three four five"])
+
+
 @pytest.mark.parametrize("guard", [Keywords(("x",)), Regex("x"), MaxLength(0)])
 def test_findings_block_and_carry_the_label(guard: Guard) -> None:
     verdict = guard.check("x")

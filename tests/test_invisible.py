@@ -122,6 +122,38 @@ def test_redaction_takes_out_what_is_hidden_and_nothing_else() -> None:
     assert verdict.text.endswith("> then")
 
 
+def test_a_crowd_of_runs_is_one_finding() -> None:
+    assert spans("a\u200b" * 100_000) == [(1, 200_000)]
+    assert spans("see " + "ab\u200b" * 20 + "end" * 20 + "\u200b") == [
+        (6, 64),
+        (124, 125),
+    ]
+    # Fifteen are not enough, nor are those that stand further apart.
+    assert len(spans("a\u200b" * 15)) == 15
+    assert len(spans("abcde\u200b" * 100)) == 100
+
+
+def test_a_word_with_all_its_soft_hyphens_keeps_its_letters() -> None:
+    word = (
+        "Rind\xadfleisch\xadeti\xadket\xadtie\xadrungs\xadüber\xadwa\xadchungs\xadauf"
+    )
+    verdict = InvisibleText(action=Action.REDACT).check(word)
+    assert verdict.text.startswith("Rind<INVISIBLE_1:")
+    assert verdict.text.endswith(">auf")
+    assert len(verdict.findings) == word.count("\xad")
+
+
+def test_two_crowds_are_two_findings() -> None:
+    crowd = "a\u200b" * 16
+    text = (
+        crowd
+        + " and much more than sixty-four characters of ordinary words, so. "
+        + crowd
+    )
+    first, second = spans(text)
+    assert (first, second[1] - second[0]) == ((1, 32), 31)
+
+
 def test_it_starts_where_told() -> None:
     found = InvisibleText().inspect(Text("a\u200bb\u200bc\u200b", start=2))
     assert [f.start for f in found if not isinstance(f, tuple)] == [3, 5]
@@ -135,6 +167,12 @@ def test_it_keeps_the_rules() -> None:
             "a 👩\u200d💻 and ❤\ufe0f, می\u200cخواهم; "
             + "\u200b" * 200
             + " end of it.",
+            "a crowd: "
+            + "o\u200b" * 40
+            + " and \u2060"
+            + "x\u2060" * 17
+            + " then more",
+            " ".join(["cr\u200bow\u2060d"] * 14),
             "plain text only, with nothing at all in it",
         ],
     )

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "src" / "promptguard"
 
 # Standard library only; so are the private modules beside them.
 GROUND = {"text", "decode", "verdict", "placeholders", "restoring", "errors"}
+GROUND |= {"operators"}
 GROUND |= {"_cleaning", "_folding", "_lookalikes", "_offsets", "_skeleton"}
 GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
@@ -162,6 +163,8 @@ def pydantic_is_imported_on_use_where_it_is_needed(i: Import) -> bool:
 def nothing_else_comes_from_outside(i: Import) -> bool:
     if i.top == "huggingface_hub":
         return i.on_use and i.importer == "runtime.hub"
+    if i.top in {"jsonschema", "referencing"}:
+        return i.on_use and i.importer == "guards.json"
     # Client SDKs above all: messages and completions are known by their shape.
     if i.importer.partition(".")[0] in LATE_ROOMS | {"policy"}:
         return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use

@@ -26,35 +26,47 @@ from .text import Text
 from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
+    from .guards.canary import Canary
     from .guards.classifier import PromptInjection
+    from .guards.code import Code
     from .guards.invisible import InvisibleText
+    from .guards.json import Json
+    from .guards.language import Language
+    from .guards.refusal import Refusal
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
+    from .guards.urls import Urls
 
 __all__ = [
     "Action",
     "AnyOf",
     "Ask",
     "Blocked",
+    "Canary",
     "Classify",
+    "Code",
     "ConfigError",
     "Engine",
     "Finding",
     "Guard",
     "GuardError",
     "InvisibleText",
+    "Json",
     "Keywords",
+    "Language",
     "MaxLength",
     "MissingExtra",
     "ModelError",
     "Placeholders",
     "PromptGuardError",
     "PromptInjection",
+    "Refusal",
     "Regex",
     "Secrets",
     "Step",
     "Text",
     "Then",
+    "Urls",
     "Verdict",
     "capture",
     "guarded",
@@ -64,12 +76,18 @@ __all__ = [
 
 # The guards are loaded by name, so that a program pays for those it uses.
 _GUARDS = {
+    "Canary": "canary",
+    "Code": "code",
     "InvisibleText": "invisible",
+    "Json": "json",
     "Keywords": "text",
+    "Language": "language",
     "MaxLength": "text",
     "PromptInjection": "classifier",
+    "Refusal": "refusal",
     "Regex": "text",
     "Secrets": "secrets",
+    "Urls": "urls",
 }
 
 

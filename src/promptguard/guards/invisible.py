@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -28,6 +29,11 @@ _HAN = "3400-4DBF 4E00-9FFF F900-FAFF 20000-323AF"
 _MATHEMATICS = "2190-22FF 2A00-2AFF"
 _MONGOLIAN = "1800-180A 1820-18AA"
 
+# So many runs that begin within so many characters are one finding. German with a soft
+# hyphen between any two syllables has fewer.
+_MANY = 16
+_CLOSE = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class InvisibleText(Guard):
@@ -35,6 +41,8 @@ class InvisibleText(Guard):
 
     Zero-width and other default-ignorable characters, tags, variation selectors,
     direction controls, private-use and control characters; one finding for each run.
+    Where 16 or more runs begin within 64 characters, they are one finding with what
+    stands between them: a redaction takes that out as well.
     What belongs to a writing system or an emoji is left alone: joiners in emoji, Arabic
     and Indic words, one variation selector after a picture, the flags of England,
     Scotland and Wales, direction marks beside right-to-left letters, a byte order mark
@@ -45,19 +53,52 @@ class InvisibleText(Guard):
 
     @property
     def reach(self) -> int:
-        # A run is never cut in two, because text is only cut between words.
-        return 64
+        # A run is never cut in two, because text is only cut between words; two more
+        # are what is looked at beside it.
+        return _CLOSE + 2
 
     def inspect(self, text: Text) -> Inspection:
         """Find runs of invisible characters in the original."""
-        original = text.original
-        for match in _invisible().finditer(original, text.start):
-            start, end = match.span()
-            fair = _fair().match(original, start)
-            if fair is not None:
-                start = min(fair.end(), end)
-            if start < end:
-                yield Finding("invisible", 1.0, start, end)
+        runs = [*_runs(text.original, max(0, text.start - _CLOSE))]
+        for start, end in _joined(runs):
+            if end > text.start:
+                yield Finding("invisible", 1.0, max(start, text.start), end)
+
+
+def _runs(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Runs without what belongs at their start."""
+    for match in _invisible().finditer(text, start):
+        begin, end = match.span()
+        fair = _fair().match(text, begin)
+        if fair is not None:
+            begin = min(fair.end(), end)
+        if begin < end:
+            yield begin, end
+
+
+def _joined(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The runs, those that are too close to one another as one."""
+    done = 0
+    for first, last in _crowds(runs):
+        yield from runs[done:first]
+        yield runs[first][0], runs[last][1]
+        done = last + 1
+    yield from runs[done:]
+
+
+def _crowds(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Which runs are too close to one another: the first and the last of each crowd."""
+    first = last = -1
+    for at in range(_MANY - 1, len(runs)):
+        begin = at - _MANY + 1
+        if runs[at][0] - runs[begin][0] <= _CLOSE:
+            if begin > last:
+                if last >= 0:
+                    yield first, last
+                first = begin
+            last = at
+    if last >= 0:
+        yield first, last
 
 
 @cache

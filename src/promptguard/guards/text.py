@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 
 from ..errors import ConfigError
@@ -139,27 +139,67 @@ class MaxLength(Guard):
 
     Args:
         limit: The most characters a text may have.
+        tokens: The most tokens a text may have, by ``count``; instead of ``limit`` or
+            beside it.
+        count: A function that says how many tokens a text has. A longer text must not
+            have fewer.
         label: What a finding is called.
 
     Raises:
-        ConfigError: The limit is not a number of characters.
+        ConfigError: There is no limit, it is not a number, or nothing counts tokens.
     """
 
-    limit: int
+    limit: int | None = None
     _: KW_ONLY
+    tokens: int | None = None
+    count: Callable[[str], int] | None = None
     label: str = "length"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_label(self.label)
-        if type(self.limit) is not int or self.limit < 0:
-            raise ConfigError("limit must be a number of characters, 0 or more")
+        if self.limit is None and self.tokens is None:
+            raise ConfigError("limit must be a number of characters, or use tokens=")
+        for name in ("limit", "tokens"):
+            most = getattr(self, name)
+            if most is not None and (type(most) is not int or most < 0):
+                unit = "characters" if name == "limit" else "tokens"
+                raise ConfigError(f"{name} must be a number of {unit}, 0 or more")
+        if (self.tokens is None) != (self.count is None) or not (
+            self.count is None or callable(self.count)
+        ):
+            raise ConfigError(
+                "tokens and count belong together: MaxLength(tokens=512, count="
+                "lambda text: len(tokenizer.encode(text)))"
+            )
 
     def inspect(self, text: Text) -> Inspection:
         """Compare the original's length with the limit."""
         length = len(text.original)
-        if length > self.limit:
-            yield Finding(self.label, 1.0, self.limit, length)
+        end = length if self.limit is None else min(self.limit, length)
+        # No more is counted than may stay.
+        if self.tokens is not None and self._tokens(text.original[:end]) > self.tokens:
+            end = self._fitting(text.original, end)
+        if end < length:
+            yield Finding(self.label, 1.0, end, length)
+
+    def _fitting(self, text: str, end: int) -> int:
+        """How many characters of a text that is too long have few enough tokens."""
+        low, high = 0, end
+        while low + 1 < high:
+            middle = (low + high) // 2
+            if self._tokens(text[:middle]) > (self.tokens or 0):
+                high = middle
+            else:
+                low = middle
+        return low
+
+    def _tokens(self, text: str) -> int:
+        counted: object = self.count(text) if self.count is not None else 0
+        if type(counted) is not int or counted < 0:
+            kind = type(counted).__name__
+            raise ConfigError(f"count must give a number of tokens, not a {kind}")
+        return counted
 
 
 def _check_label(label: object) -> None:
