@@ -19,6 +19,7 @@ PACKAGE = ROOT / "src" / "promptguard"
 
 # Standard library only; so are the private modules beside them.
 GROUND = {"text", "decode", "verdict", "placeholders", "restoring", "errors"}
+GROUND |= {"operators"}
 GROUND |= {"_cleaning", "_folding", "_lookalikes", "_offsets", "_skeleton"}
 GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}

@@ -17,7 +17,7 @@ steps it.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -380,13 +380,10 @@ def label(guard: Guard, finding: Finding) -> Finding:
     """The finding with the guard's name and action where it has none of its own."""
     if finding.guard and finding.action is not None:
         return finding
-    return Finding(
-        finding.label,
-        finding.score,
-        finding.start,
-        finding.end,
-        finding.guard or guard.name,
-        guard.action if finding.action is None else finding.action,
+    return replace(
+        finding,
+        guard=finding.guard or guard.name,
+        action=guard.action if finding.action is None else finding.action,
     )
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from itertools import accumulate
 
-from .placeholders import Placeholders, merge
+from .placeholders import Placeholders, merge, replacement
 from .verdict import Action, Finding, Verdict
 
 __all__ = ["Escaped", "decided", "pieces", "raised", "still_json", "veiled", "view"]
@@ -46,7 +46,7 @@ class Escaped:
             for finding in merge(verdict.findings):
                 value = self.view[finding.start : finding.end]
                 out += self._pieces[last : finding.start]
-                out.append(placeholders.token(finding.label, value))
+                out.append(replacement(finding, value, placeholders))
                 last = finding.end
             text = "".join([*out, *self._pieces[last:]])
         findings = tuple(moved(f, starts) for f in verdict.findings)

@@ -6,10 +6,12 @@ import os
 import re
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
+from .errors import GuardError, wrap
 from .verdict import Action, Finding
 
-__all__ = ["Placeholders", "redact"]
+__all__ = ["Placeholders", "redact", "replacement"]
 
 _TOKEN = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+:[0-9a-f]{16}>")
 
@@ -27,7 +29,7 @@ class Placeholders:
     """
 
     def __init__(self) -> None:
-        self.nonce = os.urandom(8).hex()
+        self.nonce = _nonce()
         self._tokens: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -74,6 +76,14 @@ class Placeholders:
         return Restorer(self).feed(text, end=True)
 
 
+def _nonce() -> str:
+    """16 hexadecimal digits, one a letter: digits alone could pass for a number."""
+    while True:
+        nonce = os.urandom(8).hex()
+        if not nonce.isdecimal():
+            return nonce
+
+
 def merge(findings: Iterable[Finding]) -> list[Finding]:
     """Join the findings that are to be redacted into disjoint ones, by position.
 
@@ -92,16 +102,40 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
             last = merged[-1]
             label = finding.label if length > longest else last.label
             longest = max(longest, length)
-            end = max(last.end, finding.end)
-            merged[-1] = Finding(label, last.score, last.start, end)
+            # Two operators over one value: neither knows what the other must hide.
+            same = finding.operator == last.operator
+            merged[-1] = replace(
+                last,
+                label=label,
+                end=max(last.end, finding.end),
+                operator=last.operator if same else None,
+            )
         else:
             merged.append(finding)
             longest = length
     return merged
 
 
+def replacement(finding: Finding, value: str, placeholders: Placeholders) -> str:
+    """What stands in place of a value.
+
+    Raises:
+        GuardError: The finding's operator broke or gave something else than a string.
+    """
+    if finding.operator is None:
+        return placeholders.token(finding.label, value)
+    try:
+        new: object = finding.operator(finding.label, value)
+    except Exception as error:
+        raise wrap(finding.guard, error) from None
+    if not isinstance(new, str):
+        reason = f"its operator gave a {type(new).__name__} instead of a string"
+        raise GuardError(finding.guard, reason)
+    return new
+
+
 def redact(text: str, findings: Iterable[Finding], placeholders: Placeholders) -> str:
-    """Replace what is to be redacted by placeholders; nothing else changes.
+    """Replace what is to be redacted; nothing else changes.
 
     Args:
         text: The text the findings point into.
@@ -112,6 +146,6 @@ def redact(text: str, findings: Iterable[Finding], placeholders: Placeholders) -
     for finding in merge(findings):
         value = text[finding.start : finding.end]
         pieces.append(text[last : finding.start])
-        pieces.append(placeholders.token(finding.label, value))
+        pieces.append(replacement(finding, value, placeholders))
         last = finding.end
     return "".join([*pieces, text[last:]]) if pieces else text

@@ -18,7 +18,7 @@ from .engine import Engine, OnError
 from .errors import Blocked
 from .escapes import decided, moved, pieces, raised, still_json, veiled, view
 from .guard import Guard
-from .placeholders import Placeholders, merge
+from .placeholders import Placeholders, merge, replacement
 from .text import Text
 from .verdict import Action, Finding, Verdict
 
@@ -233,7 +233,7 @@ class Gate:
         for finding in merge(leaving):
             out.append(self._raw(last, finding.start))
             value = self._window[finding.start : finding.end]
-            out.append(self._placeholders.token(finding.label, value))
+            out.append(replacement(finding, value, self._placeholders))
             last = finding.end
         out.append(self._raw(last, cut))
         self._start = cut

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Blocked, GuardError
 
-__all__ = ["Action", "Finding", "Verdict"]
+__all__ = ["Action", "Finding", "Operator", "Verdict"]
+
+Operator = Callable[[str, str], str]
+"""What stands in place of a redacted value: a function of its label and the value."""
 
 
 class Action(enum.IntEnum):
@@ -31,6 +35,8 @@ class Finding:
         end: One past the last character.
         guard: Name of the guard; filled in by the engine.
         action: What to do about it; None means the guard's own action.
+        operator: What a redaction puts in its place; None means a placeholder. Not in
+            the repr, and dropped by a pickle: it may hold a key.
     """
 
     label: str
@@ -39,6 +45,11 @@ class Finding:
     end: int
     guard: str = ""
     action: Action | None = None
+    operator: Operator | None = field(default=None, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = self.label, self.score, self.start, self.end
+        return type(self), (*place, self.guard, self.action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +141,7 @@ def plausible(finding: Finding, length: int) -> Finding:
         raise GuardError(finding.guard, f"score {finding.score} is not within 0..1")
     if not isinstance(finding.action, Action):
         raise GuardError(finding.guard, "action is not an Action")
+    operator: object = finding.operator
+    if operator is not None and not callable(operator):
+        raise GuardError(finding.guard, "operator is not a function")
     return finding
