@@ -20,6 +20,7 @@ from .errors import (
 from .guard import AnyOf, Guard, Then
 from .guarded import guarded
 from .hooks import capture, on_verdict
+from .operators import Hash, Mask, Remove
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
@@ -28,9 +29,10 @@ from .verdict import Action, Finding, Verdict
 if _typing.TYPE_CHECKING:
     from .guards.classifier import PromptInjection
     from .guards.invisible import InvisibleText
+    from .guards.pii import PII
     from .guards.text import Keywords, MaxLength, Regex
 
-__all__ = [
+__all__ = [  # noqa: RUF022  (as sorted() has it)
     "Action",
     "AnyOf",
     "Ask",
@@ -41,15 +43,19 @@ __all__ = [
     "Finding",
     "Guard",
     "GuardError",
+    "Hash",
     "InvisibleText",
     "Keywords",
+    "Mask",
     "MaxLength",
     "MissingExtra",
     "ModelError",
+    "PII",
     "Placeholders",
     "PromptGuardError",
     "PromptInjection",
     "Regex",
+    "Remove",
     "Step",
     "Text",
     "Then",
@@ -65,6 +71,7 @@ _GUARDS = {
     "InvisibleText": "invisible",
     "Keywords": "text",
     "MaxLength": "text",
+    "PII": "pii",
     "PromptInjection": "classifier",
     "Regex": "text",
 }

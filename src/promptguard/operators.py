@@ -14,6 +14,7 @@ from .errors import ConfigError
 __all__ = ["Hash", "Mask", "Remove"]
 
 MOST_KEPT = 4
+LEAST_HIDDEN = 4
 LEAST_KEY = 16
 
 
@@ -37,7 +38,8 @@ class Mask:
             raise ConfigError(f"keep must be 0 to {MOST_KEPT}")
 
     def __call__(self, label: str, value: str) -> str:
-        kept = min(self.keep, len(value) // 2)
+        # Four stars at least are told from those that print a word in bold.
+        kept = max(0, min(self.keep, len(value) // 2, len(value) - LEAST_HIDDEN))
         hidden = len(value) - kept
         return "*" * hidden + value[hidden:]
 
@@ -59,7 +61,8 @@ class Hash:
     key: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.key, bytes) or len(self.key) < LEAST_KEY:
+        key: object = self.key
+        if not isinstance(key, bytes) or len(key) < LEAST_KEY:
             raise ConfigError(
                 f"key must be at least {LEAST_KEY} bytes: os.urandom(32) makes one"
             )
