@@ -20,6 +20,7 @@ from .errors import (
 from .guard import AnyOf, Guard, Then
 from .guarded import guarded
 from .hooks import capture, on_verdict
+from .operators import Hash, Mask, Remove
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
@@ -32,12 +33,13 @@ if _typing.TYPE_CHECKING:
     from .guards.invisible import InvisibleText
     from .guards.json import Json
     from .guards.language import Language
+    from .guards.pii import PII
     from .guards.refusal import Refusal
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
 
-__all__ = [
+__all__ = [  # noqa: RUF022  (as sorted() has it)
     "Action",
     "AnyOf",
     "Ask",
@@ -50,18 +52,22 @@ __all__ = [
     "Finding",
     "Guard",
     "GuardError",
+    "Hash",
     "InvisibleText",
     "Json",
     "Keywords",
     "Language",
+    "Mask",
     "MaxLength",
     "MissingExtra",
     "ModelError",
+    "PII",
     "Placeholders",
     "PromptGuardError",
     "PromptInjection",
     "Refusal",
     "Regex",
+    "Remove",
     "Secrets",
     "Step",
     "Text",
@@ -83,6 +89,7 @@ _GUARDS = {
     "Keywords": "text",
     "Language": "language",
     "MaxLength": "text",
+    "PII": "pii",
     "PromptInjection": "classifier",
     "Refusal": "refusal",
     "Regex": "text",

@@ -51,6 +51,11 @@ async def main() -> None:
     assert_type(await guard.acheck_batch(["a"]), tuple[pg.Verdict, ...])
 
 
+assert_type(pg.PII(operator=pg.Mask()).check("text"), pg.Verdict)
+pg.PII(operator=lambda label, value: label)
+pg.PII(operator=lambda value: value)  # type: ignore[arg-type, misc]
+
+
 ask(3)  # type: ignore[arg-type]
 ask("text", heat=1.0)  # type: ignore[call-arg]
 guard | "not a guard"  # type: ignore[operator]

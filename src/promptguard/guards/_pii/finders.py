@@ -1,0 +1,80 @@
+"""All that looks for values, as far as it is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from . import births, machines, mail, phones, wallets
+from .candidates import Candidate
+from .chains import Group, chains
+from .numbers import Numbers
+from .tables import rules
+
+__all__ = ["Finders"]
+
+_WORTH = re.compile(r"[\d@]")
+
+Finder = Callable[[str, int], Iterator[Candidate]]
+ChainFinder = Callable[[str, list[Group]], Iterator[Candidate]]
+_BY_ENTITY: dict[str, Finder] = {
+    births.ENTITY: births.births,
+    machines.IP: machines.ip_addresses,
+    machines.MAC: machines.mac_addresses,
+}
+
+
+@dataclass(eq=False, slots=True)
+class Finders:
+    """What looks for some entities.
+
+    Args:
+        entities: Their names.
+        named: Those that were asked for by name.
+        countries: Whose telephone numbers; empty for all.
+    """
+
+    entities: frozenset[str]
+    named: frozenset[str]
+    countries: frozenset[str]
+    _in_chains: tuple[ChainFinder, ...] = field(init=False, repr=False)
+    _others: tuple[Finder, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        in_chains: list[ChainFinder] = []
+        chosen = tuple(rule for rule in rules() if rule.entity in self.entities)
+        if chosen:
+            in_chains.append(Numbers(chosen, self.named).find)
+        if phones.ENTITY in self.entities:
+            named = phones.ENTITY in self.named
+            in_chains.append(phones.Phones(self.countries, named).find)
+        if wallets.ENTITY in self.entities:
+            in_chains.append(wallets.wallets)
+        self._in_chains = tuple(in_chains)
+        self._others = tuple(
+            find for entity, find in _BY_ENTITY.items() if entity in self.entities
+        )
+
+    @staticmethod
+    def worth(text: str) -> bool:
+        """False where nothing can be found, which takes next to no time to see."""
+        if _WORTH.search(text):
+            return True
+        return mail.may_be_spoken(text)
+
+    def find(self, text: str, at: int) -> Iterator[Candidate]:
+        """Everything that may be a value, from a position on."""
+        if self._in_chains:
+            for groups in chains(text, at):
+                for find_in in self._in_chains:
+                    yield from find_in(text, groups)
+        for find in self._others:
+            yield from find(text, at)
+        if "@" in text:
+            if mail.ENTITY in self.entities:
+                yield from mail.addresses(text, at)
+            if mail.URL_ENTITY in self.entities:
+                yield from mail.credentials(text, at)
+        if mail.ENTITY in self.entities and mail.may_be_spoken(text):
+            yield from mail.spoken(text, at)

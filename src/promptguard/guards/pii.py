@@ -1,0 +1,160 @@
+"""PII: numbers, addresses and dates that point to a person, told by their form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..errors import ConfigError, unknown
+from ..guard import Guard, Inspection
+from ..text import Reading, Text
+from ..verdict import Action, Finding, Operator
+from ._pii.allowing import Allowed, allows, check_allowed
+from ._pii.candidates import Candidate, best, veiled
+from ._pii.finders import Finders
+from ._pii.tables import countries, country_of
+
+__all__ = ["PII"]
+
+# The longest value is a mail address of 254 characters. A context word may stand 80
+# characters before a value or 40 after it, and what is beside a value may decide.
+REACH = 400
+
+_SHORT = {"EMAIL": "EMAIL_ADDRESS", "IBAN": "IBAN_CODE", "PHONE": "PHONE_NUMBER"}
+# Presidio finds these, and they take a model.
+_NAMES = ("DATE_TIME", "LOCATION", "NRP", "ORGANIZATION", "PERSON", "TITLE")
+# A circled letter that stands for the sign; NFKC makes a letter of it.
+_AT = {0x24D0: "@", 0x24B6: "@"}
+_MORE_SIGNS = re.compile("[\u24d0\u24b6]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PII(Guard):
+    """Personal data that can be told by its form: numbers, addresses, dates of birth.
+
+    Check digits, issuers' prefixes, lengths and context words decide; nothing is
+    learned and nothing is downloaded. What is found is redacted.
+
+    Args:
+        entities: What to look for, by name: ``("EMAIL_ADDRESS", "US_SSN")``. None
+            means what belongs to no country. Of an entity that you name, a right check
+            digit is enough; otherwise a weak one needs a context word near it.
+        countries: Countries (ISO 3166-1, ``("DE", "FR")``) whose numbers are looked for
+            too, and whose telephone numbers are. None means all, or with ``entities``
+            none.
+        allow: Values that are never reported: strings that are the whole value,
+            compiled patterns that match all of it, and a ``Path`` to a file of both:
+            one a line, patterns between slashes, comments behind a #. A file is read
+            once, on first use.
+        operator: What stands in place of a value: a function of its label and itself,
+            such as ``Mask()``, ``Hash(key=...)`` or ``Remove()``. None means a
+            placeholder, which can be restored.
+
+    Raises:
+        ConfigError: An entity or a country is unknown, or a pattern can take
+            exponential time; on first use, a file cannot be read, or a line is bad.
+    """
+
+    action: Action = Action.REDACT
+    entities: tuple[str, ...] | None = None
+    countries: tuple[str, ...] | None = None
+    allow: tuple[Allowed, ...] = ()
+    operator: Operator | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("entities", "countries", "allow"):
+            object.__setattr__(self, field, _several(field, getattr(self, field)))
+        if self.entities is not None:
+            named = tuple(_SHORT.get(entity, entity) for entity in self.entities)
+            for entity in named:
+                _check_entity(entity)
+            object.__setattr__(self, "entities", named)
+        for country in self.countries or ():
+            if country not in countries():
+                raise unknown("country", country, countries())
+        for place, value in enumerate(self.allow):
+            check_allowed(place, value)
+        operator: object = self.operator
+        made = callable(operator) and not isinstance(operator, type)
+        if operator is not None and not made:
+            raise ConfigError(
+                "operator must be a function of a label and a value, such as Mask()"
+            )
+
+    @property
+    def reach(self) -> int:
+        return REACH
+
+    def inspect(self, text: Text) -> Inspection:
+        """Find values in every reading of the text."""
+        readings = text.readings
+        if not text.original.isascii() and _MORE_SIGNS.search(text.original):
+            # Each sign is one character for another: positions stay.
+            signs = Text(text.original.translate(_AT), text.role)
+            readings = (*readings, *signs.readings)
+        for reading in readings:
+            for found in self._found(reading, text):
+                start, end = reading.span(found.start, found.end)
+                if start >= text.start:
+                    yield Finding(
+                        found.entity, found.score, start, end, operator=self.operator
+                    )
+
+    def _found(self, reading: Reading, text: Text) -> Iterator[Candidate]:
+        seen = reading.text
+        if not Finders.worth(seen):
+            return
+        at = max(0, reading.position(text.start) - REACH)
+        finders = _finders(self.entities, self.countries)
+        for found in best(finders.find(veiled(seen), at)):
+            if not self.allow or not self._allowed(found, reading, text):
+                yield found
+
+    def _allowed(self, found: Candidate, reading: Reading, text: Text) -> bool:
+        start, end = reading.span(found.start, found.end)
+        values = reading.text[found.start : found.end], text.original[start:end]
+        return any(allows(self.allow, value) for value in values)
+
+
+@lru_cache(maxsize=64)
+def _finders(
+    entities: tuple[str, ...] | None, countries: tuple[str, ...] | None
+) -> Finders:
+    """What looks for the entities; kept, because making it takes a while."""
+    known = country_of()
+    chosen = {name for name, country in known.items() if not country}
+    if entities is not None:
+        chosen = set(entities)
+    if countries is not None or entities is None:
+        chosen |= {
+            name
+            for name, country in known.items()
+            if country and (countries is None or country in countries)
+        }
+    return Finders(
+        entities=frozenset(chosen),
+        named=frozenset(entities or ()),
+        countries=frozenset(countries or ()),
+    )
+
+
+def _several(field: str, given: object) -> tuple[object, ...] | None:
+    if given is None and field != "allow":
+        return None
+    if not isinstance(given, tuple | list | set | frozenset):
+        raise ConfigError(f'{field} must be several: {field}=("one", "two")')
+    return tuple(given)
+
+
+def _check_entity(entity: object) -> None:
+    known = country_of()
+    if entity in _NAMES:
+        raise ConfigError(
+            f"{entity} cannot be told by its form: it takes a model, which this "
+            f"version does not have. Known: {', '.join(sorted(known))}"
+        )
+    if entity not in known:
+        raise unknown("entity", entity, known)
