@@ -35,6 +35,9 @@ from training.stage import Done, run_all, table
 
 __all__ = ["TrainingFlow"]
 
+# Seconds that a process may take to draw a card; without it there would be none.
+_CARD = 300
+
 
 class TrainingFlow(FlowSpec):
     """From published sources to a bundle in the registry.
@@ -93,7 +96,7 @@ class TrainingFlow(FlowSpec):
         self._run("calibrate")
         self.next(self.evaluate)
 
-    @card(type="blank")
+    @card(type="blank", timeout=_CARD)
     @step
     def evaluate(self) -> None:
         """Its card has the figures and the plots."""
@@ -103,7 +106,7 @@ class TrainingFlow(FlowSpec):
             current.card.append(Image(picture.read_bytes(), picture.stem))
         self.next(self.gate)
 
-    @card(type="blank")
+    @card(type="blank", timeout=_CARD)
     @step
     def gate(self) -> None:
         """Its card has the demands, and what became of each, passed or not."""

@@ -43,12 +43,10 @@ print(json.dumps({"successful": run.successful, "cards": cards, "data": data}))
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A machine of its own for Metaflow, without a user's name."""
+    """One without a user's name, and without anybody's settings of Metaflow."""
     made = offline.environment(
         tmp_path / "offline",
         METAFLOW_HOME=str(tmp_path / "home"),
-        METAFLOW_DATASTORE_SYSROOT_LOCAL=str(tmp_path),
-        METAFLOW_CARD_LOCALROOT=str(tmp_path / "cards"),
         MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/elsewhere.db",
     )
     for name in ("METAFLOW_USER", "USER", "USERNAME", "SUDO_USER"):
@@ -56,10 +54,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return made
 
 
-def python(environment: dict[str, str], *arguments: str) -> str:
+def python(folder: Path, environment: dict[str, str], *arguments: str) -> str:
+    """What a program prints that runs in this folder, where Metaflow keeps records."""
     done = subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
@@ -92,16 +91,17 @@ def _inside(value: Any) -> Any:
 def test_metaflow_runs_every_stage_and_shows_plots_and_gate(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    settings = ["--config", "training/configs/release.toml", "--smoke", "true"]
+    settings = str(ROOT / "training" / "configs" / "release.toml")
     build = tmp_path / "build"
-    flow = ["training/flow.py", "run", *settings, "--build", str(build)]
-    out = python(environment, *flow)
+    flow = str(ROOT / "training" / "flow.py")
+    options = ["--config", settings, "--smoke", "true", "--build", str(build)]
+    out = python(tmp_path, environment, flow, "run", *options)
     lines = [line.rpartition("] ")[2].split() for line in out.splitlines()]
     assert [line[0] for line in lines if line[1:2] == ["done"]] == [
         f"{name}:" for name in NAMES
     ]
 
-    found = json.loads(python(environment, "-c", CLIENT))
+    found = json.loads(python(tmp_path, environment, "-c", CLIENT))
     assert found["successful"]
     assert found["data"]["smoke"] is True
     assert [done["stage"] for done in found["data"]["done"]] == NAMES
@@ -120,8 +120,8 @@ def test_metaflow_runs_every_stage_and_shows_plots_and_gate(
     assert any("The gate is passed" in str(c.get("source")) for c in shown)
 
     # It is the same pipeline: what one of the two has made, the other one has as well.
-    command = ["-m", "training", "run", settings[1], "--smoke", "--build", str(build)]
-    out = python(environment, *command)
+    command = ["-m", "training", "run", settings, "--smoke", "--build", str(build)]
+    out = python(tmp_path, environment, *command)
     assert out.splitlines() == [f"{name}: unchanged" for name in NAMES]
     assert offline.attempts(tmp_path / "offline") == []
 
