@@ -23,7 +23,7 @@ from .rounding import rounded
 from .rows import read_rows
 from .stage import write_atomically
 
-__all__ = ["make"]
+__all__ = ["make", "quantize"]
 
 LARGEST = 25_000_000
 
@@ -42,18 +42,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     model = onnx.load(needed["export"] / "model.onnx")
     rows = needed["augment"] / "train.jsonl.gz"
     seen = observe(model, _feeds(rows, encoder, config.seed))
-    floats = spare(model, seen)
-    for kind, reduced in (("Gather", False), ("MatMul", True)):
-        quantize_dynamic(
-            model if kind == "Gather" else out / "model.onnx",
-            out / "model.onnx",
-            op_types_to_quantize=[kind],
-            per_channel=True,
-            reduce_range=reduced,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=floats,
-        )
-    _round(model, seen, out / "model.onnx")
+    quantize(model, seen, out / "model.onnx")
     size = (out / "model.onnx").stat().st_size
     if size > LARGEST:
         raise PipelineError(f"the int8 model has {size:,} bytes, more than {LARGEST:,}")
@@ -68,6 +57,28 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
             "operating_points": [],
         },
     )
+
+
+def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
+    """Write the int8 model.
+
+    Args:
+        model: Changed on the way.
+        seen: What its weights are multiplied by; changed to match.
+    """
+    floats = spare(model, seen)
+    # The embeddings are looked up and not multiplied: nothing of them can overflow.
+    for kind, reduced in (("Gather", False), ("MatMul", True)):
+        quantize_dynamic(
+            model if kind == "Gather" else file,
+            file,
+            op_types_to_quantize=[kind],
+            per_channel=True,
+            reduce_range=reduced,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=floats,
+        )
+    _round(model, seen, file)
 
 
 def _feeds(path: Path, encoder: Encoder, seed: int) -> Iterator[Feed]:
