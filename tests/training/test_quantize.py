@@ -132,3 +132,33 @@ def test_int8_is_nearer_with_outliers_apart_and_rounded_for_the_output(
         return float(np.mean([np.abs(a - b).mean() for a, b in pairs]))
 
     assert error(tmp_path / "ours.onnx") < 0.3 * error(plain)
+
+
+def test_each_row_of_an_embedding_has_a_scale_of_its_own(tmp_path: Path) -> None:
+    from onnx import helper, numpy_helper
+
+    from training.quantize import quantize
+
+    table = np.random.default_rng(4).normal(size=(40, 8)).astype(np.float32)
+    # One loud row would take the lower bits of all others.
+    table[7] *= 1000
+    table[9] = 0
+    float_, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "x"], ["y"], name="look up")],
+        "test",
+        [helper.make_tensor_value_info("x", whole, [None])],
+        [helper.make_tensor_value_info("y", float_, [None, 8])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    made = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    quantize(made, {}, tmp_path / "ours.onnx")
+    found = run(tmp_path / "ours.onnx", np.arange(40))[0]
+    allowed = np.abs(table).max(1, keepdims=True) / 254 * 1.001
+    assert (np.abs(found - table) <= allowed).all()
+    stored = {
+        w.name: w.data_type for w in onnx.load(tmp_path / "ours.onnx").graph.initializer
+    }
+    assert stored == {"table.whole": onnx.TensorProto.INT8, "table.scale": float_}
