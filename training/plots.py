@@ -23,8 +23,8 @@ __all__ = ["draw", "prepare", "roc"]
 _BENIGN, _ATTACK, _QUIET = "#0072B2", "#D55E00", "#666666"
 _TIERS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 _LEAST_RATE = 1e-3
-# Disguises that are shown one by one: those that keep least.
-_WORST = 20
+# Disguises of each tier that are shown one by one: those that keep least.
+_WORST = 6
 _DPI = 120
 
 
@@ -262,14 +262,17 @@ def _lengths(kinds: Mapping[str, Any]) -> Figure:
 def _evasion(found: Mapping[str, Any]) -> Figure:
     """What is left of recall, and what honest texts suffer: tiers, and the worst."""
     tiers = [(f"all of tier {tier}", tier, row) for tier, row in found["tiers"].items()]
-    worst = sorted(
-        (
-            (name, row["tier"], row)
-            for name, row in found["disguises"].items()
-            if row["retention"] is not None
-        ),
-        key=lambda entry: entry[2]["retention"],
-    )[:_WORST]
+    known = [
+        (name, row["tier"], row)
+        for name, row in found["disguises"].items()
+        if row["retention"] is not None
+    ]
+    known.sort(key=lambda entry: entry[2]["retention"])
+    worst = [
+        entry
+        for tier in found["tiers"]
+        for entry in [one for one in known if one[1] == tier][:_WORST]
+    ]
     rows = [*tiers, *worst][::-1]
     colors = dict(zip(found["tiers"], _TIERS, strict=False))
     figure = _figure(9.0, 1.2 + 0.21 * len(rows))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from tqdm import tqdm
 
@@ -23,7 +24,7 @@ from .rounding import rounded
 from .rows import read_rows
 from .stage import write_atomically
 
-__all__ = ["make"]
+__all__ = ["make", "quantize"]
 
 LARGEST = 25_000_000
 
@@ -42,18 +43,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     model = onnx.load(needed["export"] / "model.onnx")
     rows = needed["augment"] / "train.jsonl.gz"
     seen = observe(model, _feeds(rows, encoder, config.seed))
-    floats = spare(model, seen)
-    for kind, reduced in (("Gather", False), ("MatMul", True)):
-        quantize_dynamic(
-            model if kind == "Gather" else out / "model.onnx",
-            out / "model.onnx",
-            op_types_to_quantize=[kind],
-            per_channel=True,
-            reduce_range=reduced,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=floats,
-        )
-    _round(model, seen, out / "model.onnx")
+    quantize(model, seen, out / "model.onnx")
     size = (out / "model.onnx").stat().st_size
     if size > LARGEST:
         raise PipelineError(f"the int8 model has {size:,} bytes, more than {LARGEST:,}")
@@ -68,6 +58,29 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
             "operating_points": [],
         },
     )
+
+
+def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
+    """Write the int8 model.
+
+    Args:
+        model: Changed on the way.
+        seen: What its weights are multiplied by; changed to match.
+    """
+    floats = spare(model, seen)
+    quantize_dynamic(
+        model,
+        file,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=floats,
+    )
+    quantized = onnx.load(file)
+    _round(model, seen, quantized)
+    _shrink_tables(quantized)
+    onnx.save(quantized, file)
 
 
 def _feeds(path: Path, encoder: Encoder, seed: int) -> Iterator[Feed]:
@@ -86,10 +99,9 @@ def _feeds(path: Path, encoder: Encoder, seed: int) -> Iterator[Feed]:
         }
 
 
-def _round(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
+def _round(model: ModelProto, seen: Mapping[str, Seen], quantized: ModelProto) -> None:
     """Put better whole numbers in the place of those that were rounded one by one."""
     weights = {w.name: w for w in model.graph.initializer}
-    quantized = onnx.load(file)
     whole = {w.name: w for w in quantized.graph.initializer}
     for name, nodes in tqdm(products(model).items(), "round", unit="matrix"):
         for node in nodes:
@@ -104,4 +116,52 @@ def _round(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
                 kept, rounded(values, seen[source].gram, _MOST), strict=True
             ):
                 tensor.CopyFrom(numpy_helper.from_array(made, tensor.name))
-    onnx.save(quantized, file)
+
+
+def _shrink_tables(model: ModelProto) -> None:
+    """Embeddings as eight bits with a scale for each row: for each token.
+
+    One scale for all of a table, as the quantizer would have it, is that of its largest
+    number, and was the largest part of what int8 changed. Nothing is multiplied here,
+    so that nothing can overflow.
+    """
+    graph = model.graph
+    uses = Counter(name for node in graph.node for name in node.input)
+    tables = {
+        w.name: w for w in graph.initializer if len(w.dims) == 2 and uses[w.name] == 1
+    }
+    for node in [n for n in graph.node if n.op_type == "Gather"]:
+        name, places = node.input
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        if name not in tables or axis != 0:
+            continue
+        values = numpy_helper.to_array(tables[name])
+        if values.dtype != np.float32:
+            continue
+        scale = np.abs(values).max(1, keepdims=True) / 127
+        scale[scale == 0] = 1.0
+        whole = np.round(values / scale).astype(np.int8)
+        graph.initializer.extend(
+            (
+                numpy_helper.from_array(whole, f"{name}.whole"),
+                numpy_helper.from_array(scale, f"{name}.scale"),
+            )
+        )
+        made = (
+            helper.make_node("Gather", [f"{name}.whole", places], [f"{name}.row"]),
+            helper.make_node("Gather", [f"{name}.scale", places], [f"{name}.factor"]),
+            helper.make_node(
+                "Cast",
+                [f"{name}.row"],
+                [f"{name}.float"],
+                to=onnx.TensorProto.FLOAT,
+            ),
+            helper.make_node(
+                "Mul", [f"{name}.float", f"{name}.factor"], list(node.output)
+            ),
+        )
+        place = list(graph.node).index(node)
+        graph.node.remove(node)
+        for added in reversed(made):
+            graph.node.insert(place, added)
+        graph.initializer.remove(tables.pop(name))
