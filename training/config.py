@@ -270,7 +270,15 @@ def load(path: Path, **changes: str | None) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise PipelineError(f"{path} is not TOML: {error}") from None
     table |= {key: value for key, value in changes.items() if value is not None}
-    return dataclasses.replace(_read(Config, table, str(path)), file=path)
+    if "name" not in table:
+        raise PipelineError(f'{path}: give the run a name, as in name = "release"')
+    config = dataclasses.replace(_read(Config, table, str(path)), file=path)
+    if not 0 < config.data.held_out < 1:
+        raise PipelineError(
+            f"{path} [data]: held_out is a share between 0 and 1, "
+            f"not {config.data.held_out}"
+        )
+    return config
 
 
 def _read(kind: type[T], table: dict[str, Any], where: str) -> T:
@@ -285,6 +293,7 @@ def _read(kind: type[T], table: dict[str, Any], where: str) -> T:
             known = ", ".join(sorted(fields))
             raise PipelineError(f"{where}: unknown key {key!r}. Known: {known}")
         section = fields[key].default_factory
+        _check(fields[key], value, f"{where}: {key}")
         if isinstance(section, type) and dataclasses.is_dataclass(section):
             value = _read(section, value, f"{where} [{key}]")
         values[key] = tuple(value) if isinstance(value, list) else value
@@ -292,3 +301,23 @@ def _read(kind: type[T], table: dict[str, Any], where: str) -> T:
         return kind(**values)
     except TypeError as error:
         raise PipelineError(f"{where}: {error}") from None
+
+
+def _check(field_: dataclasses.Field[Any], value: object, where: str) -> None:
+    """See that a value is of the kind that its default is of."""
+    default = field_.default
+    if field_.default_factory is not dataclasses.MISSING:
+        default = field_.default_factory()
+    kinds: dict[type, tuple[str, tuple[type, ...]]] = {
+        bool: ("true or false", (bool,)),
+        int: ("a whole number", (int,)),
+        float: ("a number", (int, float)),
+        str: ("a string", (str,)),
+        tuple: ("a list", (list, tuple)),
+    }
+    name, allowed = kinds.get(type(default), ("a table", (dict,)))
+    if default is dataclasses.MISSING:
+        name, allowed = kinds[str]
+    wrong = isinstance(value, bool) and bool not in allowed
+    if wrong or not isinstance(value, allowed):
+        raise PipelineError(f"{where} is {name}, not {type(value).__name__}")

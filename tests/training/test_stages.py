@@ -45,6 +45,32 @@ def test_an_unknown_key_of_a_configuration_is_named(tmp_path: Path) -> None:
         configuration.load(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("data = 3", "data is a table, not int"),
+        ('[data]\nheld_out = "lots"', r"\[data\]: held_out is a number, not str"),
+        ("[data]\nheld_out = 3", "between 0 and 1, not 3"),
+        ("[train]\nepochs = 1.5", "epochs is a whole number, not float"),
+        ("[train]\nepochs = true", "epochs is a whole number, not bool"),
+        ("[calibrate]\nrates = 0.01", "rates is a list, not float"),
+        ("[gate.floors]\n[gate]\naccept = 1", "accept is a string, not int"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(f'name = "x"\n{text}\n')
+    with pytest.raises(PipelineError, match=says):
+        configuration.load(file)
+
+
+def test_a_run_needs_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("seed = 1\n")
+    with pytest.raises(PipelineError, match="give the run a name"):
+        configuration.load(file)
+
+
 def test_a_licence_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "sources.toml"
     file.write_text(
