@@ -17,7 +17,7 @@ from .errors import (
     ModelError,
     PromptGuardError,
 )
-from .guard import AnyOf, Guard, Then
+from .guard import AnyOf, Guard, Only, Then
 from .guarded import guarded
 from .hooks import capture, on_verdict
 from .operators import Hash, Mask, Remove
@@ -61,6 +61,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "MaxLength",
     "MissingExtra",
     "ModelError",
+    "Only",
     "PII",
     "Placeholders",
     "PromptGuardError",

@@ -383,7 +383,9 @@ def label(guard: Guard, finding: Finding) -> Finding:
     return replace(
         finding,
         guard=finding.guard or guard.name,
-        action=guard.action if finding.action is None else finding.action,
+        action=guard.action_of(finding.label)
+        if finding.action is None
+        else finding.action,
     )
 
 

@@ -1,19 +1,19 @@
-"""Guard, the one type everything is made of, and the two ways to combine guards."""
+"""Guard, the one type everything is made of, and the ways to combine guards."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .engine import Engine, label
-from .errors import ConfigError
+from .errors import ConfigError, unknown
 from .queries import Query
-from .text import Text
+from .text import ROLES, Text
 from .verdict import Action, Finding, Verdict
 
-__all__ = ["AnyOf", "Guard", "Inspection", "Then"]
+__all__ = ["AnyOf", "Guard", "Inspection", "Only", "Then"]
 
 Inspection = Generator[Finding | Query | tuple[Query, ...], Any, None]
 """What ``inspect`` returns. A finding is sent None, a query its answer, and a tuple
@@ -32,13 +32,17 @@ class Guard:
     Args:
         name: Tells two guards of a kind apart; by default the class in snake case.
         action: What a finding leads to unless it says otherwise.
+        actions: The same for findings of some labels alone, as in
+            ``PII(actions={"EMAIL_ADDRESS": Action.FLAG})``; kept as pairs.
 
     Raises:
-        ConfigError: The name or the action is of the wrong type.
+        ConfigError: The name or an action is of the wrong type, or the guard has no
+            such label.
     """
 
     name: str = ""
     action: Action = Action.BLOCK
+    actions: Mapping[str, Action] | tuple[tuple[str, Action], ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -49,6 +53,17 @@ class Guard:
         if not self.name:
             snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
             object.__setattr__(self, "name", snake)
+        if self.actions != ():
+            object.__setattr__(self, "actions", self._actions(self.actions))
+
+    @property
+    def known_labels(self) -> frozenset[str] | None:
+        """What its findings can be called; None where that cannot be listed."""
+        return None
+
+    def action_of(self, label: str) -> Action:
+        """What a finding of this label leads to unless it says otherwise."""
+        return dict(self.actions).get(label, self.action)
 
     @property
     def reach(self) -> int | None:
@@ -131,6 +146,10 @@ class Guard:
 
         warm(Engine(self, (Text("warm-up"),)))
 
+    def only(self, *roles: str) -> Guard:
+        """The guard for texts of these roles alone: ``PII().only("tool")``."""
+        return Only(self, roles)
+
     def then(self, second: Guard) -> Then:
         """A guard that asks ``second`` only where this one is unsure."""
         return Then(self, second)
@@ -139,6 +158,25 @@ class Guard:
         if not isinstance(other, Guard):
             return NotImplemented
         return AnyOf(self.parts + other.parts)
+
+    def _actions(self, given: object) -> tuple[tuple[str, Action], ...]:
+        """Actions by label as pairs, so that the guard can be hashed."""
+        pairs = tuple(given.items()) if isinstance(given, Mapping) else given
+        if not isinstance(pairs, tuple) or not all(
+            isinstance(pair, tuple)
+            and len(pair) == 2
+            and isinstance(pair[0], str)
+            and isinstance(pair[1], Action)
+            for pair in pairs
+        ):
+            raise ConfigError(
+                'actions must be by label: actions={"EMAIL_ADDRESS": Action.FLAG}'
+            )
+        known = self.known_labels
+        for name, _ in pairs:
+            if known is not None and name not in known:
+                raise unknown(f"label of {type(self).__name__}", name, known)
+        return tuple(dict(pairs).items())
 
     def _engine(self, texts: Iterable[str], role: str, history: History) -> Engine:
         given: object = texts
@@ -164,6 +202,7 @@ class AnyOf(Guard):
             and all(isinstance(guard, Guard) for guard in given)
         ):
             raise ConfigError("AnyOf takes a tuple of at least one guard")
+        _without_actions(self)
 
     @property
     def parts(self) -> tuple[Guard, ...]:
@@ -177,6 +216,65 @@ class AnyOf(Guard):
         """One part after the other; the engine runs the parts themselves instead."""
         for part in self.parts:
             yield from _labelled(part, text)
+
+    def only(self, *roles: str) -> Guard:
+        return AnyOf(tuple(part.only(*roles) for part in self.parts))
+
+    def warmup(self) -> None:
+        for part in self.parts:
+            part.warmup()
+
+
+@dataclass(frozen=True)
+class Only(Guard):
+    """A guard for the texts of some roles alone. Written ``guard.only("tool")``.
+
+    Args:
+        guard: What to look for there; in a text of another role it finds nothing.
+        roles: ``user``, ``tool``, ``function``, ``retrieved``, ``assistant``,
+            ``system`` or ``developer``, several of them.
+
+    Raises:
+        ConfigError: A role is unknown, or there is none.
+    """
+
+    guard: Guard
+    roles: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.guard, Guard):
+            raise ConfigError(f"Only takes a guard, not {type(self.guard).__name__}")
+        # The name and the actions are those of the guard inside.
+        object.__setattr__(self, "name", self.name or self.guard.name)
+        super().__post_init__()
+        _without_actions(self)
+        given: object = self.roles
+        if not isinstance(given, tuple) or not given:
+            raise ConfigError('only() takes roles: guard.only("tool", "retrieved")')
+        for role in given:
+            if role not in ROLES:
+                raise unknown("role", role, ROLES)
+
+    @property
+    def reach(self) -> int | None:
+        return self.guard.reach
+
+    @property
+    def known_labels(self) -> frozenset[str] | None:
+        return self.guard.known_labels
+
+    def inspect(self, text: Text) -> Inspection:
+        """The findings of the guard, if the text is of one of the roles."""
+        if text.role in self.roles:
+            yield from _labelled(self.guard, text)
+
+    def settles(self, finding: Finding) -> bool:
+        return self.guard.settles(finding)
+
+    def warmup(self) -> None:
+        from .drivers import warm
+
+        warm(Engine(self, [Text("warm-up", role) for role in self.roles]))
 
 
 @dataclass(frozen=True)
@@ -196,6 +294,7 @@ class Then(Guard):
         for guard in (self.first, self.second):
             if not isinstance(guard, Guard):
                 raise ConfigError(f"then() takes a guard, not {type(guard).__name__}")
+        _without_actions(self)
 
     @property
     def reach(self) -> int | None:
@@ -231,6 +330,12 @@ def _labelled(guard: Guard, text: Text) -> Inspection:
         except StopIteration:
             return
         answer = yield label(guard, item) if isinstance(item, Finding) else item
+
+
+def _without_actions(guard: Guard) -> None:
+    if guard.actions:
+        kind = type(guard).__name__
+        raise ConfigError(f"{kind} has no actions of its own; give them to its guards")
 
 
 def _longest(guards: Sequence[Guard]) -> int | None:

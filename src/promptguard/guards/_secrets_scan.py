@@ -24,6 +24,9 @@ PROVED = 0.99
 DISTINCT = 0.95
 NAMED = 0.85
 
+GENERIC = frozenset({"generic-password", "generic-secret"})
+"""What is told by the name it is assigned to, and by looking random."""
+
 _NEAR = 96
 """How far before a value the name of its provider may stand."""
 

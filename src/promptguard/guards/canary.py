@@ -72,6 +72,10 @@ class Canary(Guard):
             object.__setattr__(self, "prompt", line + self.prompt)
 
     @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({"canary", "prompt_leak"})
+
+    @property
     def reach(self) -> int:
         token = len(self.token) * (2 + _GAP)
         return max(token, 0 if self.words is None else self._grams.reach)

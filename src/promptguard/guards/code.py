@@ -64,6 +64,10 @@ class Code(Guard):
                 if language not in (*LANGUAGES, "other"):
                     raise unknown("language", language, (*LANGUAGES, "other"))
 
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset(f"code_{name}" for name in (*LANGUAGES, "other"))
+
     def inspect(self, text: Text) -> Inspection:
         """Find fences and stretches of lines in the clean reading."""
         reading = text.clean

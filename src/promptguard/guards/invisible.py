@@ -52,6 +52,10 @@ class InvisibleText(Guard):
     action: Action = Action.FLAG
 
     @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({"invisible"})
+
+    @property
     def reach(self) -> int:
         # A run is never cut in two, because text is only cut between words; two more
         # are what is looked at beside it.

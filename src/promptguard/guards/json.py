@@ -67,6 +67,10 @@ class Json(Guard):
                 f"{type(schema).__name__}"
             )
 
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({"json", "json_cut", "json_repaired", "json_schema"})
+
     def inspect(self, text: Text) -> Inspection:
         """Read the original, and check its shape."""
         original = text.original

@@ -69,6 +69,10 @@ class Language(Guard):
             if code not in CODES:
                 raise unknown("language", code, CODES)
 
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset(f"language_{code}" for code in CODES)
+
     def inspect(self, text: Text) -> Inspection:
         """Compare what the clean reading is written in with what is allowed."""
         code = _other(text.clean.text, self.allow)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,6 +64,9 @@ class PII(Guard):
     operator: Operator | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.actions, Mapping):
+            full = {_SHORT.get(name, name): act for name, act in self.actions.items()}
+            object.__setattr__(self, "actions", full)
         super().__post_init__()
         for field in ("entities", "countries", "allow"):
             object.__setattr__(self, field, _several(field, getattr(self, field)))
@@ -83,6 +86,10 @@ class PII(Guard):
             raise ConfigError(
                 "operator must be a function of a label and a value, such as Mask()"
             )
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset(country_of())
 
     @property
     def reach(self) -> int:

@@ -42,6 +42,10 @@ class Refusal(Guard):
         if type(self.within) is not int or self.within < 1:
             raise ConfigError("within must be a number of characters, 1 or more")
 
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({"refusal"})
+
     def inspect(self, text: Text) -> Inspection:
         """Find the first phrase near the beginning of each folding."""
         start = len(text.original) - len(text.original.lstrip())

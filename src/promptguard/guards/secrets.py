@@ -9,7 +9,7 @@ from ..errors import ConfigError, unknown
 from ..guard import Guard, Inspection
 from ..text import Reading, Text
 from ..verdict import Action, Finding
-from ._secrets_scan import REACH, scan
+from ._secrets_scan import GENERIC, REACH, scan
 from ._secrets_table import names, table
 
 __all__ = ["Secrets"]
@@ -55,6 +55,10 @@ class Secrets(Guard):
         object.__setattr__(self, "allow", allow)
         if any(value in ("", "*") for value in allow):
             raise ConfigError("allow must not allow everything: give values")
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset(names()) | GENERIC
 
     @property
     def reach(self) -> int:

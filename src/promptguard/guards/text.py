@@ -37,6 +37,7 @@ class Keywords(Guard):
     label: str = "keyword"
 
     def __post_init__(self) -> None:
+        _check_label(self.label)
         super().__post_init__()
         given: object = self.words
         if isinstance(given, str) or not isinstance(given, Iterable):
@@ -50,7 +51,10 @@ class Keywords(Guard):
                 raise ConfigError(f"word {place} is a {type(word).__name__}, not a str")
             if not (word.isascii() and word.isalnum()) and not findable(word):
                 raise ConfigError(f"word {place}, {word!r}, has nothing to look for")
-        _check_label(self.label)
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({self.label})
 
     @property
     def reach(self) -> int:
@@ -97,8 +101,8 @@ class Regex(Guard):
     reach: int | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         _check_label(self.label)
+        super().__post_init__()
         if not isinstance(self.pattern, str):
             kind = type(self.pattern).__name__
             raise ConfigError(f"pattern must be a string, not {kind}")
@@ -122,6 +126,10 @@ class Regex(Guard):
                 f"reach is {self.reach}, but the pattern reaches {far} characters, "
                 "with what it looks at on both sides; leave reach out to have that"
             )
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({self.label})
 
     def inspect(self, text: Text) -> Inspection:
         """Find the pattern in every reading of the text."""
@@ -156,8 +164,8 @@ class MaxLength(Guard):
     label: str = "length"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         _check_label(self.label)
+        super().__post_init__()
         if self.limit is None and self.tokens is None:
             raise ConfigError("limit must be a number of characters, or use tokens=")
         for name in ("limit", "tokens"):
@@ -172,6 +180,10 @@ class MaxLength(Guard):
                 "tokens and count belong together: MaxLength(tokens=512, count="
                 "lambda text: len(tokenizer.encode(text)))"
             )
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset({self.label})
 
     def inspect(self, text: Text) -> Inspection:
         """Compare the original's length with the limit."""

@@ -19,6 +19,12 @@ __all__ = ["Urls"]
 _CLICKED = 4
 
 _CODE = ("javascript", "vbscript", "livescript")
+_LABELS = frozenset(
+    f"url_{kind}"
+    for kind in (
+        "credentials data exfiltration host ip lookalike scheme script".split()
+    )
+)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}")
 
 
@@ -74,6 +80,10 @@ class Urls(Guard):
             type(self.carries) is not int or self.carries < 1
         ):
             raise ConfigError("carries must be a number of characters, or None")
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return _LABELS
 
     @property
     def reach(self) -> int:

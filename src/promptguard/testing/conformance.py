@@ -137,6 +137,11 @@ class _Rules:
                 isinstance(label, str) and label != "",
                 "yields a finding without a label",
             )
+            known = self.guard.known_labels
+            self.require(
+                known is None or label in known,
+                "yields a label that is not in its known_labels",
+            )
 
     def says_nothing_of_the_text(self, samples: Iterable[str]) -> None:
         """Reprs and labels are logged; the text may be the secret."""
