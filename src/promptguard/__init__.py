@@ -38,6 +38,7 @@ if _typing.TYPE_CHECKING:
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
+    from .handlers import escalate, reask, replace
 
 __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Action",
@@ -76,8 +77,11 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Urls",
     "Verdict",
     "capture",
+    "escalate",
     "guarded",
     "on_verdict",
+    "reask",
+    "replace",
 ]
 
 
@@ -98,12 +102,16 @@ _GUARDS = {
     "Urls": "urls",
 }
 
+# These are loaded by name as well: a program that only checks texts needs none.
+_LATER = {"escalate": "handlers", "reask": "handlers", "replace": "handlers"}
+
 
 def __getattr__(name: str) -> _typing.Any:
-    if name in _GUARDS:
+    if name in _GUARDS or name in _LATER:
         from importlib import import_module
 
-        value = getattr(import_module(f".guards.{_GUARDS[name]}", __name__), name)
+        module = f".guards.{_GUARDS[name]}" if name in _GUARDS else f".{_LATER[name]}"
+        value = getattr(import_module(module, __name__), name)
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -8,14 +8,17 @@ had some of that text, before the chunk that ends the choice.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any
 
-from .engine import Engine, OnError
+from .engine import OnError
 from .errors import Blocked, ConfigError
 from .guard import Guard
+from .handlers import Escalate, decided
 from .hooks import emit
-from .messages import Part, Undeliverable, message_parts, rewritten
+from .instead import in_chunk
+from .messages import Form, Part, Undeliverable, message_parts, rewritten
 from .placeholders import Placeholders
 from .restoring import Restorer
 from .shapes import Path, at, copied, get, is_sequence, only
@@ -24,7 +27,8 @@ from .verdict import Verdict
 
 __all__ = ["Chunks"]
 
-Released = Generator[Engine, tuple[Verdict, ...], list[Any]]
+Released = Generator[Any, Any, list[Any]]
+Decided = Generator[Any, Any, tuple[Verdict, str | None]]
 Key = tuple[str | int, ...]
 
 
@@ -36,7 +40,10 @@ class Chunks:
         on_error: See Engine.
         own: The values that were taken out of the call, if any.
         restore: Put them back into the text of the answer.
+        on_block: What was given as that; an escalation decides here.
     """
+
+    holds = True
 
     def __init__(
         self,
@@ -44,16 +51,21 @@ class Chunks:
         on_error: OnError,
         own: Placeholders | None = None,
         restore: bool = False,
+        on_block: Any = None,
     ) -> None:
         self._guard = guard
         self._own = own
         self._on_error = on_error
         self._restore = restore
+        self._on_block = on_block
         self._placeholders = Placeholders()
         self._channels: dict[Key, _Channel] = {}
         self._ended: set[int] = set()
+        self._last: tuple[Any, Path] = ("", ())
         # After a block: what may still go of the text before it.
         self.rest: list[Any] = []
+        # After a block: what an escalation says instead.
+        self.words: str | None = None
 
     def feed(self, chunk: Any) -> Released:
         """The chunks that may go now that this one came.
@@ -78,11 +90,17 @@ class Chunks:
             channel.leave()
         self._channels.clear()
 
+    def place(self, words: str) -> Any:
+        """A chunk that ends the stream with these words."""
+        return in_chunk(*self._last, words)
+
     def _resting(self, steps: Released) -> Released:
         try:
             return (yield from steps)
         except Blocked:
             channels = self._channels.values()
+            said = (c.words for c in channels if c.words is not None)
+            self.words = next(said, None)
             self.rest = [c.carrier(c.rest) for c in channels if c.rest]
             raise
 
@@ -106,7 +124,7 @@ class Chunks:
             for part in _parts(choice, position):
                 key = _key(index, choice, part.path)
                 channel = self._channel(key, part)
-                channel.last = chunk, part.path
+                self._last = channel.last = chunk, part.path
                 text = yield from channel.step(part.text)
                 texts[part.path] = text
                 last[key] = part.path
@@ -149,44 +167,69 @@ class Chunks:
                     on_error=self._on_error,
                     json=json,
                     own=self._own,
+                    hold=isinstance(self._on_block, Escalate),
                 )
             if self._restore and self._own and key[1:] in ((), ("content",)):
                 restorer = Restorer(self._own)
-            channel = self._channels[key] = _Channel(gate, restorer)
+            form: Form = "text" if part is None else part.form
+            channel = _Channel(gate, restorer, partial(self._decided, form), self._tell)
+            self._channels[key] = channel
         return channel
+
+    def _decided(self, form: Form, verdict: Verdict) -> Decided:
+        """What an escalation makes of a text that is blocked."""
+        if verdict.degraded and self._on_error == "block":
+            return verdict, None
+        values = self._placeholders
+        return (yield from decided(self._on_block, verdict, form, values))
+
+    def _tell(self, verdict: Verdict) -> None:
+        emit((verdict,))
 
 
 class _Channel:
     """One text of the stream."""
 
-    def __init__(self, gate: Gate | None, restorer: Restorer | None) -> None:
+    def __init__(
+        self,
+        gate: Gate | None,
+        restorer: Restorer | None,
+        decide: Callable[[Verdict], Decided],
+        tell: Callable[[Verdict], None],
+    ) -> None:
         self._gate = gate
         self._restorer = restorer
+        self._decide = decide
+        self._tell = tell
         self.last: tuple[Any, Path] = ("", ())
         self.rest = ""
-        self._blocked = False
+        self.words: str | None = None
+        self._told = False
 
-    def step(
-        self, text: str, end: bool = False
-    ) -> Generator[Engine, tuple[Verdict, ...], str]:
+    def step(self, text: str, end: bool = False) -> Generator[Any, Any, str]:
         """What of the text may go."""
         if self._gate is not None:
             self._gate.feed(text)
             try:
                 text = yield from self._gate.release(end)
-            except Blocked:
-                self._blocked = True
-                self.rest = self._gate.rest
-                if self._restorer is not None:
-                    self.rest = self._restorer.feed(self.rest, end=True)
-                raise
-            if end:
-                emit((self._gate.verdict(),))
+            except Blocked as blocked:
+                self._told = True
+                verdict, self.words = yield from self._decide(blocked.verdict)
+                if verdict.blocked:
+                    self.rest = self._gate.rest
+                    if self._restorer is not None:
+                        self.rest = self._restorer.feed(self.rest, end=True)
+                    raise
+                text = verdict.text
+                self._tell(verdict)
+            else:
+                if end:
+                    self._tell(self._gate.verdict())
         return text if self._restorer is None else self._restorer.feed(text, end)
 
     def leave(self) -> None:
-        if self._gate is not None and not self._blocked:
-            emit((self._gate.verdict(partial=True),))
+        if self._gate is not None and not self._told:
+            self._tell(self._gate.verdict(partial=True))
 
     def carrier(self, text: str) -> Any:
         """A chunk that carries the text and nothing else."""

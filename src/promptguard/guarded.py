@@ -30,6 +30,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
+    dry_run: bool = False,
 ) -> F: ...
 @overload
 def guarded(
@@ -41,6 +42,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
+    dry_run: bool = False,
 ) -> Callable[[F], F]: ...
 def guarded(
     fn: Any = None,
@@ -51,6 +53,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
+    dry_run: bool = False,
 ) -> Any:
     """Put guards around a function that calls an LLM.
 
@@ -72,12 +75,15 @@ def guarded(
         prompt: Where the text of a call is: a parameter's name, or a function that
             gets the call's arguments and returns the text. What a function returns
             cannot be rewritten, so a redaction in it blocks.
-        on_block: None raises Blocked. A function gets the verdict and gives the answer
-            (in async calls it may be async). Anything else is the answer itself. In a
-            stream it becomes the last chunk, unless it is None.
+        on_block: None raises Blocked. ``replace(text)``, ``reask(times)`` and
+            ``escalate(callback)`` are ready. A function gets the verdict and gives the
+            answer (in async calls it may be async). Anything else is the answer itself.
+            In a stream it becomes the last chunk, unless it is None.
         on_error: ``"allow"`` goes on when a guard fails; the verdict is degraded.
         restore: Put redacted values back into the text of the answer, outside links,
             URLs and code.
+        dry_run: Report and change nothing: verdicts say what would have happened, a
+            stream is not held, and what cannot be checked goes on and is logged.
 
     Raises:
         ConfigError: An option is wrong; when called, no text was found in the call, or
@@ -86,7 +92,7 @@ def guarded(
         GuardError: When called, a guard broke.
     """
     if fn is None:
-        _options(input, output, prompt, on_block, on_error, restore)
+        _options(input, output, prompt, on_block, on_error, restore, dry_run)
         return functools.partial(
             guarded,
             input=input,
@@ -95,6 +101,7 @@ def guarded(
             on_block=on_block,
             on_error=on_error,
             restore=restore,
+            dry_run=dry_run,
         )
     if isinstance(fn, classmethod | staticmethod):
         raise ConfigError(
@@ -105,12 +112,19 @@ def guarded(
             f"guarded takes a function, not a {type(fn).__name__}; pass guards as "
             "input= and output="
         )
-    _options(input, output, prompt, on_block, on_error, restore)
+    _options(input, output, prompt, on_block, on_error, restore, dry_run)
     # Half of what the package would load; a program that only checks texts needs none.
     from .call import GuardedCall
 
     names = _names(fn, prompt)
-    call = GuardedCall(fn, input, output, prompt, on_block, on_error, restore, names)
+    call = GuardedCall(
+        fn, input, output, prompt, on_block, on_error, restore, names, dry_run
+    )
+    if on_block is not None:
+        from .handlers import check_reask
+
+        whole = output is not None
+        check_reask(on_block, streams=_streams(fn), output=whole, prompt=prompt)
     wrapper = _wrapper(call)
     if inspect.isroutine(fn):
         return functools.wraps(fn)(wrapper)
@@ -126,22 +140,21 @@ def _wrapper(call: GuardedCall) -> Callable[..., Any]:
 
     def plain(*args: Any, **kwargs: Any) -> Any:
         go = run(call.before(args, kwargs))
-        if go.blocked is not None:
-            return call.answer(go.blocked)
+        if go.over:
+            return go.answer
         return call.finish(fn(*go.args, **go.kwargs), go)
 
     def generator(*args: Any, **kwargs: Any) -> Any:
         go = run(call.before(args, kwargs))
-        if go.blocked is None:
+        if not go.over:
             return (yield from call.finish(fn(*go.args, **go.kwargs), go))
-        answer = call.answer(go.blocked)
-        if answer is not None:
-            yield answer
+        if go.answer is not None:
+            yield go.answer
 
     async def coroutine(*args: Any, **kwargs: Any) -> Any:
         go = await arun(call.before(args, kwargs))
-        if go.blocked is not None:
-            return await call.aanswer(go.blocked)
+        if go.over:
+            return go.answer
         value = fn(*go.args, **go.kwargs)
         if inspect.isawaitable(value):
             value = await value
@@ -149,17 +162,15 @@ def _wrapper(call: GuardedCall) -> Callable[..., Any]:
 
     async def async_generator(*args: Any, **kwargs: Any) -> Any:
         go = await arun(call.before(args, kwargs))
-        if go.blocked is None:
+        if not go.over:
             stream = call.finish(fn(*go.args, **go.kwargs), go)
             try:
                 async for chunk in stream:
                     yield chunk
             finally:
                 await stream.aclose()
-        else:
-            answer = await call.aanswer(go.blocked)
-            if answer is not None:
-                yield answer
+        elif go.answer is not None:
+            yield go.answer
 
     def either(*args: Any, **kwargs: Any) -> Any:
         # A plain function around an async one: with a loop running it can only be
@@ -175,6 +186,10 @@ def _wrapper(call: GuardedCall) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(inspect.unwrap(fn)):
         return either
     return plain
+
+
+def _streams(fn: Any) -> bool:
+    return _is(inspect.isgeneratorfunction, fn) or _is(inspect.isasyncgenfunction, fn)
 
 
 def _is(kind: Callable[[Any], bool], fn: Any) -> bool:
@@ -216,6 +231,7 @@ def _options(
     on_block: object,
     on_error: object,
     restore: object,
+    dry_run: object,
 ) -> None:
     """Refuse what cannot be meant, before the first call."""
     for name, guard in (("input", input), ("output", output)):
@@ -237,8 +253,9 @@ def _options(
         )
     if on_error not in ("block", "allow"):
         raise unknown("on_error", on_error, ("block", "allow"))
-    if not isinstance(restore, bool):
-        raise ConfigError(f"restore must be True or False, not {restore!r}")
+    for name, value in (("restore", restore), ("dry_run", dry_run)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} must be True or False, not {value!r}")
     if prompt is not None and not isinstance(prompt, str) and not callable(prompt):
         raise ConfigError(
             "prompt must be the name of a parameter or a function of the call, not a "

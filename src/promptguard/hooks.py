@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from .errors import ConfigError
+from .errors import ConfigError, PromptGuardError
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -102,7 +102,13 @@ def _log(verdict: Verdict) -> None:
             found or "nothing found",
         )
     else:
-        _logger().info("%s (%s)", verdict.action.name.lower(), found)
+        dry = "dry run: " if verdict.dry_run else ""
+        _logger().info("%s%s (%s)", dry, verdict.action.name.lower(), found)
+
+
+def unseen(error: PromptGuardError) -> None:
+    """Say that a dry run could not look at a text, which went on."""
+    _logger().critical("dry run: a text could not be checked: %s", error)
 
 
 def _logger() -> logging.Logger:

@@ -30,6 +30,9 @@ from .shapes import Path, at, changed, get, is_sequence
 from .text import ROLES
 
 __all__ = [
+    "TEXT_FIELDS",
+    "TEXT_LISTS",
+    "Form",
     "Found",
     "Part",
     "Undeliverable",

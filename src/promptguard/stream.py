@@ -44,6 +44,8 @@ class Gate:
         json: The text is JSON: its escapes are undone for the guards, and a redaction
             after which it is JSON no more blocks.
         own: The placeholders of the call, in which the guards are to find nothing.
+        hold: Hold the text to its end, and tell all that is found in one that is
+            blocked.
     """
 
     def __init__(
@@ -54,9 +56,11 @@ class Gate:
         on_error: OnError = "block",
         json: bool = False,
         own: Placeholders | None = None,
+        hold: bool = False,
     ) -> None:
         self._guard = guard
-        self._reach = guard.reach
+        self._reach = None if hold else guard.reach
+        self._hold = hold
         self._placeholders = placeholders
         self._on_error = on_error
         self._json = json
@@ -166,6 +170,9 @@ class Gate:
                 f.action is Action.BLOCK and (end or f.start < limit) for f in findings
             )
             if blocks and self._reach is None:
+                if self._hold:
+                    more = yield from self._each(text, "allow")
+                    findings = tuple(dict.fromkeys((*findings, *more)))
                 self._findings += self._placed(findings)
                 raise Blocked(self.verdict())
             # A block keeps the guards after it from running, and at the end of what

@@ -27,32 +27,45 @@ _PAST_THE_GATE = frozenset(
 _PAST_THE_GATE_BEGIN = ("_", "get_final", "current_")
 
 
-def run(steps: Generator[Engine, tuple[Verdict, ...], T]) -> T:
-    """Drive the engines that a generator yields, and return what it returns."""
+def run(steps: Generator[Any, Any, T]) -> T:
+    """Do what a generator yields, engines and calls, and return what it returns."""
     from .drivers import drive
 
-    verdicts: Any = None
+    go: Callable[[Any], Any] = steps.send
+    outcome: Any = None
     while True:
         try:
-            engine = steps.send(verdicts)
+            wanted = go(outcome)
         except StopIteration as stop:
             value: T = stop.value
             return value
-        verdicts = drive(engine)
+        go = steps.send
+        try:
+            outcome = drive(wanted) if isinstance(wanted, Engine) else wanted.now()
+        except Exception as error:
+            go, outcome = steps.throw, error
 
 
-async def arun(steps: Generator[Engine, tuple[Verdict, ...], T]) -> T:
-    """Drive the engines that a generator yields without blocking the event loop."""
+async def arun(steps: Generator[Any, Any, T]) -> T:
+    """Do what a generator yields without blocking the event loop."""
     from .drivers import adrive
 
-    verdicts: Any = None
+    go: Callable[[Any], Any] = steps.send
+    outcome: Any = None
     while True:
         try:
-            engine = steps.send(verdicts)
+            wanted = go(outcome)
         except StopIteration as stop:
             value: T = stop.value
             return value
-        verdicts = await adrive(engine)
+        go = steps.send
+        try:
+            if isinstance(wanted, Engine):
+                outcome = await adrive(wanted)
+            else:
+                outcome = await wanted.later()
+        except Exception as error:
+            go, outcome = steps.throw, error
 
 
 class _Stream:
@@ -66,7 +79,8 @@ class _Stream:
         self._blocked: Verdict | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name in _PAST_THE_GATE or name.startswith(_PAST_THE_GATE_BEGIN):
+        past = name in _PAST_THE_GATE or name.startswith(_PAST_THE_GATE_BEGIN)
+        if past and (name.startswith("_") or self._chunks.holds):
             raise AttributeError(
                 f"a guarded stream has no attribute {name!r}, which would give what no "
                 "guard has seen; iterate over the stream"

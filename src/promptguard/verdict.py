@@ -66,6 +66,7 @@ class Verdict:
             least of all guards.
         timings: Seconds spent inside each guard, as (name, seconds).
         degraded: True when a guard failed and the caller chose to go on.
+        dry_run: True when this is only what would have happened.
     """
 
     original: str = field(repr=False)
@@ -75,6 +76,7 @@ class Verdict:
     coverage: float = 1.0
     timings: tuple[tuple[str, float], ...] = field(default=(), compare=False)
     degraded: bool = False
+    dry_run: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -115,6 +117,7 @@ class Verdict:
             self.coverage,
             self.timings,
             self.degraded,
+            self.dry_run,
         )
 
 
