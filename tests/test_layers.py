@@ -25,7 +25,10 @@ GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
 CORE = GROUND | {"engine", "guard", "queries"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
-PYDANTIC_ON_USE = {"policy", "guards.judge", "guards.json", "server"}
+PYDANTIC_ON_USE = {"guards.judge", "guards.json", "server"}
+# The modules that are made of pydantic models; the others of the room load them on use.
+POLICY_INSIDE = {f"policy.{name}" for name in ("building", "catalogue", "document")}
+POLICY_INSIDE |= {"policy.schema", "policy.telling"}
 NETWORK = {
     *("aiohttp", "asyncio", "ftplib", "http", "httpx", "httpx2", "requests"),
     *("smtplib", "socket", "ssl", "urllib"),
@@ -155,9 +158,15 @@ def the_runtime_is_loaded_on_use(i: Import) -> bool:
 
 
 def pydantic_is_imported_on_use_where_it_is_needed(i: Import) -> bool:
-    if i.top not in {"pydantic", "pydantic_core"}:
+    if i.top not in {"pydantic", "pydantic_core"} or i.importer in POLICY_INSIDE:
         return True
     return i.on_use and i.importer in PYDANTIC_ON_USE
+
+
+def policies_are_loaded_on_use(i: Import) -> bool:
+    if i.inside in POLICY_INSIDE:
+        return i.on_use or i.importer in POLICY_INSIDE
+    return i.room != "policy" or i.importer.startswith("policy") or i.on_use
 
 
 def nothing_else_comes_from_outside(i: Import) -> bool:
@@ -166,8 +175,10 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
     if i.top in {"jsonschema", "referencing"}:
         return i.on_use and i.importer == "guards.json"
     # Client SDKs above all: messages and completions are known by their shape.
-    if i.importer.partition(".")[0] in LATE_ROOMS | {"policy"}:
+    if i.importer.partition(".")[0] in LATE_ROOMS:
         return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use
+    if i.top == "yaml":
+        return i.on_use and i.importer == "policy.files"
     return i.top in (
         sys.stdlib_module_names | MODEL_LIBRARIES | {"promptguard", "pydantic"}
     )
@@ -214,6 +225,7 @@ def the_package_does_not_know_the_training(i: Import) -> bool:
         only_the_runtime_knows_the_model_libraries,
         the_runtime_is_loaded_on_use,
         pydantic_is_imported_on_use_where_it_is_needed,
+        policies_are_loaded_on_use,
         nothing_else_comes_from_outside,
         wrappers_know_guard_and_no_particular_guard,
         late_rooms_are_imported_by_nobody,

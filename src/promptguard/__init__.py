@@ -39,6 +39,7 @@ if _typing.TYPE_CHECKING:
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
     from .handlers import escalate, reask, replace
+    from .policy import Policy
 
 __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Action",
@@ -65,6 +66,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Only",
     "PII",
     "Placeholders",
+    "Policy",
     "PromptGuardError",
     "PromptInjection",
     "Refusal",
@@ -103,7 +105,12 @@ _GUARDS = {
 }
 
 # These are loaded by name as well: a program that only checks texts needs none.
-_LATER = {"escalate": "handlers", "reask": "handlers", "replace": "handlers"}
+_LATER = {
+    "Policy": "policy",
+    "escalate": "handlers",
+    "reask": "handlers",
+    "replace": "handlers",
+}
 
 
 def __getattr__(name: str) -> _typing.Any:

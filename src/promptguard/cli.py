@@ -109,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from .measure.commands import add_commands
+    from .policy.commands import add_commands as add_policy
 
     parser = _Top(
         prog="promptguard",
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     _add_check(commands)
     add_commands(commands)
+    add_policy(commands)
     return parser
 
 

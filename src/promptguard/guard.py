@@ -13,7 +13,7 @@ from .queries import Query
 from .text import ROLES, Text
 from .verdict import Action, Finding, Verdict
 
-__all__ = ["AnyOf", "Guard", "Inspection", "Only", "Then"]
+__all__ = ["AnyOf", "Guard", "Inspection", "Only", "Then", "snake"]
 
 Inspection = Generator[Finding | Query | tuple[Query, ...], Any, None]
 """What ``inspect`` returns. A finding is sent None, a query its answer, and a tuple
@@ -51,8 +51,7 @@ class Guard:
             known = ", ".join(f"Action.{action.name}" for action in Action)
             raise ConfigError(f"action must be one of {known}")
         if not self.name:
-            snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
-            object.__setattr__(self, "name", snake)
+            object.__setattr__(self, "name", snake(type(self).__name__))
         if self.actions != ():
             object.__setattr__(self, "actions", self._actions(self.actions))
 
@@ -330,6 +329,11 @@ def _labelled(guard: Guard, text: Text) -> Inspection:
         except StopIteration:
             return
         answer = yield label(guard, item) if isinstance(item, Finding) else item
+
+
+def snake(name: str) -> str:
+    """The name of a class as guards are called: ``prompt_injection``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _without_actions(guard: Guard) -> None:

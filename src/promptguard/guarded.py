@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -14,6 +15,7 @@ from .guard import Guard
 
 if TYPE_CHECKING:
     from .call import GuardedCall
+    from .policy import Policy
 
 __all__ = ["guarded"]
 
@@ -27,6 +29,8 @@ def guarded(
     input: Guard | None = None,
     output: Guard | None = None,
     prompt: str | Callable[..., Any] | None = None,
+    policy: Policy | str | os.PathLike[str] | None = None,
+    route: str | None = None,
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
@@ -39,6 +43,8 @@ def guarded(
     input: Guard | None = None,
     output: Guard | None = None,
     prompt: str | Callable[..., Any] | None = None,
+    policy: Policy | str | os.PathLike[str] | None = None,
+    route: str | None = None,
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
@@ -50,6 +56,8 @@ def guarded(
     input: Guard | None = None,
     output: Guard | None = None,
     prompt: str | Callable[..., Any] | None = None,
+    policy: Policy | str | os.PathLike[str] | None = None,
+    route: str | None = None,
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
@@ -61,6 +69,9 @@ def guarded(
         def ask(prompt: str) -> str: ...
 
         create = guarded(client.chat.completions.create, input=PromptInjection())
+
+        @guarded                              # the policy that is found by name
+        def ask(prompt: str) -> str: ...
 
     Works on functions, methods, generators and their async kinds, on partial objects
     and callables; on what they return as str, message, chat completion or a stream.
@@ -75,6 +86,12 @@ def guarded(
         prompt: Where the text of a call is: a parameter's name, or a function that
             gets the call's arguments and returns the text. What a function returns
             cannot be rewritten, so a redaction in it blocks.
+        policy: A Policy, or the path of a policy file, instead of guards. Where neither
+            guards nor this are given, the file that ``PROMPTGUARD_POLICY`` names, or
+            else ``promptguard.toml`` in the working directory or above it. It is read
+            once, when the function is decorated. ``on_block`` given here goes before
+            that of the policy; the other options are those of the policy.
+        route: The route of the policy to follow.
         on_block: None raises Blocked. ``replace(text)``, ``reask(times)`` and
             ``escalate(callback)`` are ready. A function gets the verdict and gives the
             answer (in async calls it may be async). Anything else is the answer itself.
@@ -91,6 +108,26 @@ def guarded(
         Blocked: When called, a guard decided that the text must not go on.
         GuardError: When called, a guard broke.
     """
+    if isinstance(fn, classmethod | staticmethod):
+        raise ConfigError(
+            f"put @guarded below @{type(fn).__name__}, next to the function"
+        )
+    if fn is not None and (not callable(fn) or isinstance(fn, Guard)):
+        raise ConfigError(
+            f"guarded takes a function, not a {type(fn).__name__}; pass guards as "
+            "input= and output="
+        )
+    if (input is None and output is None) or policy is not None or route is not None:
+        if input is not None or output is not None:
+            raise ConfigError("pass guards or a policy, not both")
+        if on_error != "block" or restore or dry_run:
+            raise ConfigError(
+                "with a policy, on_error, restore and dry_run are those of the policy"
+            )
+        found = _policy(policy, route)
+        input, output, on_error = found.input, found.output, found.on_error
+        restore, dry_run = found.restore, found.dry_run
+        on_block = found.on_block if on_block is None else on_block
     if fn is None:
         _options(input, output, prompt, on_block, on_error, restore, dry_run)
         return functools.partial(
@@ -102,15 +139,6 @@ def guarded(
             on_error=on_error,
             restore=restore,
             dry_run=dry_run,
-        )
-    if isinstance(fn, classmethod | staticmethod):
-        raise ConfigError(
-            f"put @guarded below @{type(fn).__name__}, next to the function"
-        )
-    if not callable(fn) or isinstance(fn, Guard):
-        raise ConfigError(
-            f"guarded takes a function, not a {type(fn).__name__}; pass guards as "
-            "input= and output="
         )
     _options(input, output, prompt, on_block, on_error, restore, dry_run)
     # Half of what the package would load; a program that only checks texts needs none.
@@ -222,6 +250,24 @@ def _names(fn: Any, prompt: object) -> tuple[str, ...]:
     return tuple(
         p.name for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)
     )
+
+
+def _policy(policy: object, route: object) -> Policy:
+    """The policy that is meant, or found by name."""
+    from .policy import Policy
+
+    if policy is None or isinstance(policy, str | os.PathLike):
+        policy = Policy.load(policy)
+    if not isinstance(policy, Policy):
+        raise ConfigError(
+            f"policy must be a Policy or the path of a file, not a "
+            f"{type(policy).__name__}"
+        )
+    if route is None:
+        return policy
+    if not isinstance(route, str):
+        raise ConfigError(f"route must be a name, not a {type(route).__name__}")
+    return policy.route(route)
 
 
 def _options(
