@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import ConfigError
-from .catalogue import Strict, find, in_code_only, keys_of, options
+from .catalogue import Strict, find, in_code_only, keys_of, known, options
 from .files import KeyPath, Source, Wrong
 
 __all__ = ["SECTIONS", "Budget", "Document", "OnBlock", "Part", "checked"]
@@ -96,6 +96,9 @@ class Document(Part):
 _CREDENTIAL = re.compile(
     r"(?i)(?:.*_)?(?:api_?key|key|token|secret|passw(?:or)?d|credentials?|authorization)"
 )
+_MISSING = " is missing"
+# A table that says this and nothing else needs no options.
+_OFF = {"enabled": False}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _USER_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 # What may look like a key and is none: it says what is to be let through or found.
@@ -110,8 +113,13 @@ def checked(source: Source) -> tuple[Document | None, list[Wrong]]:
     """
     keys = list(_keys_in(source.data))
     document, wrongs = _read(Document, source.data, ())
-    for path, entry in _entries(source.data):
-        wrongs += _entry(entry, path)
+    entries = [*_entries(source.data)]
+    running = {path[-1] for path, entry in entries if entry != _OFF} | {*known()}
+    for path, entry in entries:
+        if entry != _OFF:
+            wrongs += _entry(entry, path)
+        elif path[-1] not in running:
+            wrongs.append(Wrong("there is no guard of this name to switch off", path))
     # That a key is unknown matters less than that it is in the file.
     told = {wrong.path for wrong in keys}
     wrongs = keys + [wrong for wrong in wrongs if wrong.path not in told]
@@ -152,6 +160,8 @@ def _entry(entry: dict[str, Any], path: KeyPath) -> Iterator[Wrong]:
         yield Wrong(f"{error}{hint}", where)
         return
     _, wrongs = _read(options(guard), entry, path)
+    if entry.get("enabled") is False:
+        wrongs = [wrong for wrong in wrongs if not wrong.said.endswith(_MISSING)]
     code = {(*path, name) for name in in_code_only(guard)}
     for wrong in wrongs:
         if wrong.path in code:
@@ -180,7 +190,7 @@ def _read(
         if where[-1:] == ("operator",):
             said = 'must be "mask", "remove", { mask = 4 } or { hash_env = "NAME" }'
         elif kind == "missing":
-            said = f"{loc[-1]} is missing"
+            said = f"{loc[-1]}{_MISSING}"
         elif kind == "extra_forbidden":
             said = _unknown_key(model, where)
         else:

@@ -140,7 +140,8 @@ Read = tuple[Any, Callable[[KeyPath], int | None]]
 
 def _toml(text: str) -> Read:
     try:
-        return tomllib.loads(text), partial(_toml_line, text.split("\n"))
+        lines = text.replace("\r\n", "\n").split("\n")
+        return tomllib.loads(text), partial(_toml_line, lines)
     except ValueError as error:
         at = _AT.search(str(error))
         last = text.count("\n") + 1
