@@ -12,6 +12,13 @@ from .document import SECTIONS, Document
 __all__ = ["schema"]
 
 _REF = "#/$defs/{model}"
+# An entry that switches a guard off needs nothing else.
+_OFF = {
+    "type": "object",
+    "required": ["enabled"],
+    "properties": {"enabled": {"const": False}},
+    "additionalProperties": False,
+}
 
 
 def schema() -> tuple[dict[str, Any], list[str]]:
@@ -37,21 +44,26 @@ def schema() -> tuple[dict[str, Any], list[str]]:
         table["description"] = _first_line(guard.__doc__)
         names[name] = f"guard_{snake(guard.__name__)}_{len(names)}"
         defs[names[name]] = _without_null(table)
-    entries = {"description": "Guards by name.", "type": "object"}
-    defs["entries"] = entries | {
-        "properties": {name: {"$ref": f"#/$defs/{ref}"} for name, ref in names.items()},
-        "additionalProperties": {
-            "type": "object",
-            "required": ["guard"],
-            "properties": {"guard": {"enum": sorted(names)}},
-            "allOf": [
-                {
-                    "if": {"properties": {"guard": {"const": name}}},
-                    "then": {"$ref": f"#/$defs/{ref}"},
-                }
-                for name, ref in names.items()
-            ],
+    refs = {name: {"$ref": f"#/$defs/{ref}"} for name, ref in names.items()}
+    own = {
+        "type": "object",
+        "required": ["guard"],
+        "properties": {"guard": {"enum": sorted(names)}},
+        "allOf": [
+            {"if": {"properties": {"guard": {"const": name}}}, "then": ref}
+            for name, ref in refs.items()
+        ],
+    }
+    defs["switched_off"] = _OFF
+    off = {"$ref": "#/$defs/switched_off"}
+    defs["entries"] = {
+        "description": "Guards by name.",
+        "type": "object",
+        "properties": {
+            name: {"anyOf": [ref, off]} if "required" in defs[names[name]] else ref
+            for name, ref in refs.items()
         },
+        "additionalProperties": {"anyOf": [own, off]},
     }
     for table in (made, defs["Part"]):
         for section in SECTIONS:
