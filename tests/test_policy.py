@@ -286,6 +286,24 @@ def test_everything_the_starting_policy_has_in_comments_is_right():
     assert policy.budget == 2.0
 
 
+ROOT = Path(__file__).parents[1]
+SHOWN = re.findall(
+    r"^```toml\n(.*?)^```$",
+    (ROOT / "docs" / "policies.md").read_text(encoding="utf-8"),
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_every_policy_in_the_documentation_is_right(text, monkeypatch):
+    monkeypatch.setenv("PII_HASH_KEY", "0123456789abcdef")
+    Policy.load(write(text)).warmup()
+
+
+def test_the_example_is_right():
+    Policy.load(ROOT / "examples" / "policy.toml").warmup()
+
+
 # Guards of other packages.
 
 

@@ -64,7 +64,8 @@ def test_check_tells_what_will_run(run, write):
         "a guard breaks blocks",
         "time budget 2 s, then block",
         "[input] goes to the model",
-        "prompt_injection block; not for tool results",
+        "prompt_injection block; at a false-positive rate of 0.005; not for tool "
+        "results",
         "[tool] tool results",
         "[output] comes from the model",
         "secrets redact; streams are held back by 768 characters",

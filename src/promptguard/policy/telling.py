@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..guard import Guard
+from ..guard import Guard, Then
 from ..handlers import Reask, Replace
 from ..verdict import Action
 from . import Policy
@@ -64,9 +64,12 @@ def _entry(entry: Entry) -> str:
     guard = entry.guard
     if guard is None:
         return "switched off"
-    words = [guard.action.name.lower()]
-    words += [f"{name}: {act.name.lower()}" for name, act in _actions(guard)]
-    said = [", ".join(words)]
+    first = guard.first if isinstance(guard, Then) else guard
+    words = [first.action.name.lower()]
+    words += [f"{name}: {act.name.lower()}" for name, act in _actions(first)]
+    said = [", ".join(words), *_strictness(first)]
+    if isinstance(guard, Then):
+        said.append(f"where it is unsure, {guard.second.name} decides")
     if entry.section == "input" and "tool" not in entry.roles:
         said.append("not for tool results")
     if entry.section == "input" and "retrieved" not in entry.roles:
@@ -86,6 +89,14 @@ def _entry(entry: Entry) -> str:
     return "; ".join(said)
 
 
+def _strictness(guard: Guard) -> Iterator[str]:
+    threshold, rate = getattr(guard, "threshold", None), getattr(guard, "fpr", None)
+    if threshold is not None:
+        yield f"from {threshold:g} on"
+    elif rate is not None:
+        yield f"at a false-positive rate of {rate:g}"
+
+
 def _actions(guard: Guard) -> tuple[tuple[str, Action], ...]:
     given = guard.actions
     return given if isinstance(given, tuple) else tuple(given.items())
@@ -102,7 +113,8 @@ def warnings(source: Source, done: Made) -> list[Wrong]:
     found += _variables(source.data, ())
     # What holds for the whole file is not told again for its routes.
     seen = {wrong.said for wrong in found if wrong.path[:1] != ("routes",)}
-    return [w for w in found if w.path[:1] != ("routes",) or w.said not in seen]
+    once = {(wrong.path, wrong.said): wrong for wrong in found}.values()
+    return [w for w in once if w.path[:1] != ("routes",) or w.said not in seen]
 
 
 def _about(
