@@ -49,6 +49,7 @@ class GuardedCall:
     on_error: OnError
     restore: bool
     names: tuple[str, ...]
+    budget: float | None = None
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checks[Admitted]:
         """Check the arguments and redact them."""
@@ -96,7 +97,8 @@ class GuardedCall:
 
     def chunks(self, go: Admitted) -> Chunks:
         """What a stream goes through."""
-        return Chunks(self.output, self.on_error, go.placeholders, self.restore)
+        own, restore = go.placeholders, self.restore
+        return Chunks(self.output, self.on_error, own, restore, budget=self.budget)
 
     def answer(self, verdict: Verdict) -> Any:
         """The answer in place of a blocked one."""
@@ -154,7 +156,9 @@ class GuardedCall:
             Text(view.seen, part.role, found.history)
             for view, part in zip(views, found.parts, strict=True)
         ]
-        verdicts = yield Engine(guard, texts, on_error=self.on_error)
+        verdicts = yield Engine(
+            guard, texts, on_error=self.on_error, budget=self.budget, together=True
+        )
         placeholders: Placeholders | None = None
         if any(verdict.action is Action.REDACT for verdict in verdicts):
             placeholders = Placeholders()

@@ -36,6 +36,7 @@ class Chunks:
         on_error: See Engine.
         own: The values that were taken out of the call, if any.
         restore: Put them back into the text of the answer.
+        budget: Seconds for each look at a text; see Engine.
     """
 
     def __init__(
@@ -44,7 +45,10 @@ class Chunks:
         on_error: OnError,
         own: Placeholders | None = None,
         restore: bool = False,
+        *,
+        budget: float | None = None,
     ) -> None:
+        self._budget = budget
         self._guard = guard
         self._own = own
         self._on_error = on_error
@@ -149,6 +153,7 @@ class Chunks:
                     on_error=self._on_error,
                     json=json,
                     own=self._own,
+                    budget=self._budget,
                 )
             if self._restore and self._own and key[1:] in ((), ("content",)):
                 restorer = Restorer(self._own)

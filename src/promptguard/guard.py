@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .engine import Engine, label
+from ._runs import label
+from .engine import Engine
 from .errors import ConfigError
 from .queries import Query
 from .text import Text
@@ -77,7 +78,14 @@ class Guard:
         """True when a finding of this guard needs no second opinion (see Then)."""
         return False
 
-    def check(self, text: str, role: str = "user", history: History = ()) -> Verdict:
+    def check(
+        self,
+        text: str,
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: float | None = None,
+    ) -> Verdict:
         """Check one text.
 
         Args:
@@ -85,40 +93,65 @@ class Guard:
             role: ``user``, ``tool``, ``function``, ``retrieved``, ``assistant``,
                 ``system`` or ``developer``.
             history: Earlier (role, text) pairs of the conversation.
+            budget: Seconds after which a guard that still waits for a model or an LLM
+                has failed; None sets no limit.
 
         Raises:
             ConfigError: The text is not a string, or the role is unknown.
-            GuardError: A guard broke.
+            GuardError: A guard broke, or the budget ran out.
             ModelError: A model file is missing or altered.
         """
         from .drivers import drive
         from .hooks import emit
 
-        return emit(drive(Engine(self, (Text(text, role, tuple(history)),))))[0]
+        texts = (Text(text, role, tuple(history)),)
+        return emit(drive(Engine(self, texts, budget=budget)))[0]
 
     def check_batch(
-        self, texts: Iterable[str], role: str = "user", history: History = ()
+        self,
+        texts: Iterable[str],
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: float | None = None,
     ) -> tuple[Verdict, ...]:
-        """Check several texts; each verdict is what ``check`` would have given."""
+        """Check several texts; each verdict is what ``check`` would have given.
+
+        Args:
+            texts: The texts.
+            role: Whose they are.
+            history: Earlier (role, text) pairs of the conversation.
+            budget: Seconds for all of them together; see ``check``.
+        """
         from .drivers import drive
         from .hooks import emit
 
-        return emit(drive(self._engine(texts, role, history)))
+        return emit(drive(self._engine(texts, role, history, budget)))
 
     async def acheck(
-        self, text: str, role: str = "user", history: History = ()
+        self,
+        text: str,
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: float | None = None,
     ) -> Verdict:
         """Check one text without blocking the event loop."""
-        return (await self.acheck_batch((text,), role, history))[0]
+        return (await self.acheck_batch((text,), role, history, budget=budget))[0]
 
     async def acheck_batch(
-        self, texts: Iterable[str], role: str = "user", history: History = ()
+        self,
+        texts: Iterable[str],
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: float | None = None,
     ) -> tuple[Verdict, ...]:
         """Check several texts without blocking the event loop."""
         from .drivers import adrive
         from .hooks import emit
 
-        return emit(await adrive(self._engine(texts, role, history)))
+        return emit(await adrive(self._engine(texts, role, history, budget)))
 
     def warmup(self) -> None:
         """Load what the first check would load. LLMs are not called.
@@ -140,12 +173,18 @@ class Guard:
             return NotImplemented
         return AnyOf(self.parts + other.parts)
 
-    def _engine(self, texts: Iterable[str], role: str, history: History) -> Engine:
+    def _engine(
+        self,
+        texts: Iterable[str],
+        role: str,
+        history: History,
+        budget: float | None,
+    ) -> Engine:
         given: object = texts
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise ConfigError("texts must be several strings; for one use check()")
         past = tuple(history)
-        return Engine(self, [Text(text, role, past) for text in texts])
+        return Engine(self, [Text(text, role, past) for text in texts], budget=budget)
 
 
 @dataclass(frozen=True)

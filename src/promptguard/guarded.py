@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ._costs import seconds_of
 from .engine import OnError
 from .errors import ConfigError, unknown
 from .guard import Guard
@@ -30,6 +31,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
+    budget: float | None = None,
 ) -> F: ...
 @overload
 def guarded(
@@ -41,6 +43,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
+    budget: float | None = None,
 ) -> Callable[[F], F]: ...
 def guarded(
     fn: Any = None,
@@ -51,6 +54,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
+    budget: float | None = None,
 ) -> Any:
     """Put guards around a function that calls an LLM.
 
@@ -78,6 +82,9 @@ def guarded(
         on_error: ``"allow"`` goes on when a guard fails; the verdict is degraded.
         restore: Put redacted values back into the text of the answer, outside links,
             URLs and code.
+        budget: Seconds that the guards may take over the arguments, over the answer,
+            and over each stretch of a stream. A guard that is not done by then has
+            failed, with what ``on_error`` makes of that. None sets no limit.
 
     Raises:
         ConfigError: An option is wrong; when called, no text was found in the call, or
@@ -85,6 +92,7 @@ def guarded(
         Blocked: When called, a guard decided that the text must not go on.
         GuardError: When called, a guard broke.
     """
+    seconds_of(budget)
     if fn is None:
         _options(input, output, prompt, on_block, on_error, restore)
         return functools.partial(
@@ -95,6 +103,7 @@ def guarded(
             on_block=on_block,
             on_error=on_error,
             restore=restore,
+            budget=budget,
         )
     if isinstance(fn, classmethod | staticmethod):
         raise ConfigError(
@@ -110,7 +119,8 @@ def guarded(
     from .call import GuardedCall
 
     names = _names(fn, prompt)
-    call = GuardedCall(fn, input, output, prompt, on_block, on_error, restore, names)
+    options = input, output, prompt, on_block, on_error, restore, names
+    call = GuardedCall(fn, *options, budget=budget)
     wrapper = _wrapper(call)
     if inspect.isroutine(fn):
         return functools.wraps(fn)(wrapper)

@@ -44,6 +44,7 @@ class Gate:
         json: The text is JSON: its escapes are undone for the guards, and a redaction
             after which it is JSON no more blocks.
         own: The placeholders of the call, in which the guards are to find nothing.
+        budget: Seconds for each look at the text; see Engine.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Gate:
         on_error: OnError = "block",
         json: bool = False,
         own: Placeholders | None = None,
+        budget: float | None = None,
     ) -> None:
         self._guard = guard
         self._reach = guard.reach
@@ -61,6 +63,7 @@ class Gate:
         self._on_error = on_error
         self._json = json
         self._own = own
+        self._budget = budget
         # What came and was not scanned yet; with JSON, an undecided escape before it.
         self._fresh: list[str] = []
         self._fresh_size = 0
@@ -158,7 +161,7 @@ class Gate:
         self, text: Text, limit: int, end: bool
     ) -> Generator[Engine, tuple[Verdict, ...], list[Finding]]:
         """The findings that begin before the limit."""
-        (verdict,) = yield Engine(self._guard, (text,), on_error=self._on_error)
+        (verdict,) = yield self._engine(self._guard, text, self._on_error)
         self._note(verdict)
         findings = verdict.findings
         if verdict.blocked:
@@ -187,7 +190,7 @@ class Gate:
         """What every guard finds by itself."""
         found: list[Finding] = []
         for part in self._guard.parts:
-            (verdict,) = yield Engine(part, (text,), on_error=on_error)
+            (verdict,) = yield self._engine(part, text, on_error)
             self._note(verdict)
             found += verdict.findings
         return tuple(sorted(found, key=lambda f: (f.start, f.end, f.guard, f.label)))
@@ -207,6 +210,9 @@ class Gate:
             findings = tuple(f for f in findings if f.start >= cut)
         self._findings += self._placed(findings)
         raise Blocked(self.verdict())
+
+    def _engine(self, guard: Guard, text: Text, on_error: OnError) -> Engine:
+        return Engine(guard, (text,), on_error=on_error, budget=self._budget)
 
     def _note(self, verdict: Verdict) -> None:
         self._coverage = min(self._coverage, verdict.coverage)
