@@ -158,6 +158,9 @@ def _feed(
     except BaseException as unforeseen:
         # Cancelled from outside, or its thread could not be started.
         return engine.fail(query, own(unforeseen))
+    if isinstance(error, SystemExit):
+        # On a thread of its own that ends the thread, not the program.
+        return engine.fail(query, RuntimeError("the thread ended"), seconds)
     if error is not None:
         return engine.fail(query, own(error), seconds)
     return engine.answer(query, value, seconds)
