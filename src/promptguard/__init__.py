@@ -27,6 +27,7 @@ from .text import Text
 from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
+    from .conversation import Conversation
     from .guards.canary import Canary
     from .guards.classifier import PromptInjection
     from .guards.code import Code
@@ -48,6 +49,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Classify",
     "Code",
     "ConfigError",
+    "Conversation",
     "Engine",
     "Finding",
     "Guard",
@@ -103,6 +105,9 @@ def __getattr__(name: str) -> _typing.Any:
         from importlib import import_module
 
         value = getattr(import_module(f".guards.{_GUARDS[name]}", __name__), name)
+    elif name == "Conversation":
+        # It brings what reads the messages of a call.
+        from .conversation import Conversation as value
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .arguments import read, read_value
 from .chunks import Chunks
+from .conversation import Conversation, current
 from .engine import Engine, OnError
 from .errors import Blocked, ConfigError
 from .escapes import Escaped, raised, veiled
@@ -20,6 +21,7 @@ from .restoring import Restorer
 from .shapes import Path, changed
 from .streams import AsyncGuardedStream, GuardedStream, arun, run
 from .text import Text
+from .turns import checked, windows
 from .verdict import Action, Verdict
 
 __all__ = ["GuardedCall"]
@@ -35,6 +37,7 @@ class Admitted(NamedTuple):
     kwargs: Mapping[str, Any]
     placeholders: Placeholders | None = None
     blocked: Verdict | None = None
+    conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,29 @@ class GuardedCall:
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checks[Admitted]:
         """Check the arguments and redact them."""
+        talk = current()
+        own = None if talk is None else talk.placeholders
         if self.input is None:
-            return Admitted(args, kwargs)
+            return Admitted(args, kwargs, own, None, talk)
         if self.prompt is None or isinstance(self.prompt, str):
             found = read(args, kwargs, self.names, self.prompt)
         else:
             found = read_value(self.prompt(*args, **kwargs))
             parts = tuple(replace(part, form="fixed") for part in found.parts)
             found = replace(found, parts=parts)
-        verdicts, placeholders = yield from self._check(self.input, found, None)
+        checks = self._check(self.input, found, own, talk, own)
+        verdicts, placeholders = yield from checks
         emit(verdicts)
         blocked = _blocked(verdicts)
-        if blocked is None and (texts := _redacted(found, verdicts)):
-            args, kwargs = changed((args, kwargs), texts)
-        return Admitted(args, kwargs, placeholders, blocked)
+        if blocked is None:
+            texts = _redacted(found, verdicts)
+            if talk is not None:
+                new = {part.path for part in found.parts}
+                texts |= talk.hidden((args, kwargs), new)
+                talk.went_on(found.parts, verdicts)
+            if texts:
+                args, kwargs = changed((args, kwargs), texts)
+        return Admitted(args, kwargs, placeholders, blocked, talk)
 
     def watches(self, go: Admitted) -> bool:
         """True when the answer is to be looked at."""
@@ -76,7 +88,9 @@ class GuardedCall:
         """Check an answer that is not a stream, redact it, and restore into it."""
         found = read_answer(value)
         if self.output is not None and found.parts:
-            verdicts, _ = yield from self._check(self.output, found, go.placeholders)
+            verdicts, _ = yield from self._check(
+                self.output, found, go.placeholders, go.conversation, None
+            )
             texts = _redacted(found, verdicts)
             answer = value
             try:
@@ -91,6 +105,9 @@ class GuardedCall:
             if blocked is not None:
                 return None, blocked
             value = answer
+        if go.conversation is not None and found.parts:
+            went = read_answer(value).parts
+            go.conversation.went_on(went, None)
         if self.restore and go.placeholders:
             value = _restored(value, go.placeholders)
         return value, None
@@ -148,19 +165,26 @@ class GuardedCall:
         return await self.afinish(await value, go)
 
     def _check(
-        self, guard: Guard, found: Found, own: Placeholders | None
+        self,
+        guard: Guard,
+        found: Found,
+        own: Placeholders | None,
+        talk: Conversation | None,
+        kept: Placeholders | None,
     ) -> Checks[tuple[tuple[Verdict, ...], Placeholders | None]]:
         """One verdict for each text, and the values that were taken out."""
         views = [_View(part, own) for part in found.parts]
+        history = found.history
+        if talk is not None and not history:
+            history = talk.history
         texts = [
-            Text(view.seen, part.role, found.history)
+            Text(view.seen, part.role, history)
             for view, part in zip(views, found.parts, strict=True)
         ]
-        verdicts = yield Engine(
-            guard, texts, on_error=self.on_error, budget=self.budget, together=True
-        )
-        placeholders: Placeholders | None = None
-        if any(verdict.action is Action.REDACT for verdict in verdicts):
+        split = () if talk is None else windows(texts, history, talk.window)
+        verdicts = yield from checked(guard, texts, split, self.on_error, self.budget)
+        placeholders = kept
+        if placeholders is None and any(v.action is Action.REDACT for v in verdicts):
             placeholders = Placeholders()
         return tuple(
             view.verdict(verdict, placeholders)

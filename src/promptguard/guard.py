@@ -62,6 +62,15 @@ class Guard:
         return None
 
     @property
+    def across(self) -> bool:
+        """True when what it looks for may begin in one turn and end in the next.
+
+        Then a Conversation has it look at the last turns together as well. By default
+        guards with a reach do; one that judges a text as a whole does not.
+        """
+        return self.reach is not None
+
+    @property
     def parts(self) -> tuple[Guard, ...]:
         """The guards that run side by side; a single guard is its own only part."""
         return (self,)
@@ -240,6 +249,10 @@ class Then(Guard):
     def reach(self) -> int | None:
         # What second makes of a text can depend on all of it once first fired.
         return None
+
+    @property
+    def across(self) -> bool:
+        return any(part.across for part in self.first.parts)
 
     def inspect(self, text: Text) -> Inspection:
         unsure = False

@@ -78,6 +78,10 @@ class PromptInjection(Guard):
         if self.band is not None and not _is_band(self.band):
             raise ConfigError("band must be two probabilities, the lower one first")
 
+    @property
+    def across(self) -> bool:
+        return True
+
     def inspect(self, text: Text) -> Inspection:
         """Ask the model about every reading, nearly always the clean one alone."""
         unsure = []

@@ -123,6 +123,10 @@ class Regex(Guard):
                 "with what it looks at on both sides; leave reach out to have that"
             )
 
+    @property
+    def across(self) -> bool:
+        return True
+
     def inspect(self, text: Text) -> Inspection:
         """Find the pattern in every reading of the text."""
         pattern = compiled(self.pattern, self.flags)
