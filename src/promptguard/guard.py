@@ -61,6 +61,22 @@ class Guard:
         """
         return None
 
+    def undecided(self, text: str) -> int:
+        """Where a finding may begin that more text could still make or change.
+
+        A stream is let go up to here. By default everything within the reach of the
+        end is undecided; a guard that can tell that nothing of the kind has begun, by
+        the characters that are there, holds less.
+
+        Args:
+            text: A reading, as far as it is certain; what follows is not known.
+
+        Returns:
+            A position in it. Every finding that begins before it is there already, and
+            stays as it is whatever may follow.
+        """
+        return max(0, len(text) - (self.reach or len(text)))
+
     @property
     def across(self) -> bool:
         """True when what it looks for may begin in one turn and end in the next.

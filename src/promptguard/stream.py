@@ -29,6 +29,8 @@ Checks = Generator[Engine, tuple[Verdict, ...], str]
 # A scan reads again what is held. Waiting until this share of it is new bounds the work
 # by a multiple of the text, however small the chunks and however much is held.
 NEW_SHARE = 32
+# And a scan has a price of its own, whatever is held: a few tokens go together.
+FEWEST = 8
 
 
 class Gate:
@@ -103,7 +105,7 @@ class Gate:
         if not end and (
             self._reach is None
             or not self._fresh_size
-            or self._fresh_size * NEW_SHARE < len(self._window)
+            or self._fresh_size < max(FEWEST, len(self._window) // NEW_SHARE)
         ):
             return ""
         self._absorb(end)
@@ -113,7 +115,7 @@ class Gate:
         # What begins before the limit is seen as it will be seen in the whole text.
         limit = len(self._window)
         if not end:
-            limit = self._before(text, text.settled(limit))
+            limit = self._decided(text, text.settled(limit))
             if limit <= self._start:
                 return ""
         self._scanned = True
@@ -219,6 +221,18 @@ class Gate:
         self._degraded = self._degraded or verdict.degraded
         for name, seconds in verdict.timings:
             self._timings[name] = self._timings.get(name, 0.0) + seconds
+
+    def _decided(self, text: Text, position: int) -> int:
+        """The first place where a finding may begin that more text could change."""
+        place = position
+        for reading in (*text.readings, *text.foldings):
+            seen = reading.text[: reading.position(position)]
+            at = min(part.undecided(seen) for part in self._guard.parts)
+            if at <= 0:
+                return 0
+            if at < len(seen):
+                place = min(place, reading.span(at, at + 1)[0])
+        return max(0, place)
 
     def _before(self, text: Text, position: int) -> int:
         """The last place that is a whole reach before a position, in all readings."""
