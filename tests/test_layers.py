@@ -23,7 +23,7 @@ GROUND |= {"operators"}
 GROUND |= {"_cleaning", "_folding", "_lookalikes", "_offsets", "_skeleton"}
 GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
-CORE = GROUND | {"engine", "guard", "queries"}
+CORE = GROUND | {"combining", "engine", "guard", "queries"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
 PYDANTIC_ON_USE = {"guards.judge", "guards.json", "server"}
 # The modules that are made of pydantic models; the others of the room load them on use.

@@ -155,6 +155,7 @@ def test_settings_of_the_policy_are_followed():
         ({"policy": Policy(input=pg.PII()), "on_error": "allow"}, "of the policy"),
         ({"policy": Policy(input=pg.PII()), "restore": True}, "of the policy"),
         ({"policy": Policy(input=pg.PII()), "dry_run": True}, "of the policy"),
+        ({"policy": Policy(input=pg.PII()), "budget": 1.0}, "of the policy"),
         ({"policy": pg.PII()}, "a Policy or the path of a file, not a PII"),
         ({"policy": {"input": {}}}, "not a dict"),
         ({"policy": Policy(input=pg.PII()), "route": 3}, "route must be a name"),
@@ -283,7 +284,7 @@ def test_everything_the_starting_policy_has_in_comments_is_right():
     assert shown.count("\n[") > text.count("\n[") + 6
     policy = Policy.load(write(shown))
     assert dict(policy.routes)["support"].output is not None
-    assert policy.budget == 2.0
+    assert policy.budget == pg.Budget(2.0)
 
 
 ROOT = Path(__file__).parents[1]

@@ -121,8 +121,7 @@ GOOD: dict[str, tuple[str, Policy]] = {
             on_error="allow",
             restore=True,
             dry_run=True,
-            budget=1.0,
-            on_late="flag",
+            budget=pg.Budget(1.0, then="flag"),
         ),
     ),
     "routes": (

@@ -8,6 +8,8 @@ def ask(prompt: str) -> str: ...
 
 import typing as _typing
 
+from ._costs import Budget
+from .combining import AnyOf, Only, Then
 from .engine import Engine, Step
 from .errors import (
     Blocked,
@@ -17,7 +19,7 @@ from .errors import (
     ModelError,
     PromptGuardError,
 )
-from .guard import AnyOf, Guard, Only, Then
+from .guard import Guard
 from .guarded import guarded
 from .hooks import capture, on_verdict
 from .operators import Hash, Mask, Remove
@@ -27,6 +29,7 @@ from .text import Text
 from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
+    from .conversation import Conversation
     from .guards.canary import Canary
     from .guards.classifier import PromptInjection
     from .guards.code import Code
@@ -46,10 +49,12 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "AnyOf",
     "Ask",
     "Blocked",
+    "Budget",
     "Canary",
     "Classify",
     "Code",
     "ConfigError",
+    "Conversation",
     "Engine",
     "Finding",
     "Guard",
@@ -106,6 +111,7 @@ _GUARDS = {
 
 # These are loaded by name as well: a program that only checks texts needs none.
 _LATER = {
+    "Conversation": "conversation",
     "Policy": "policy",
     "escalate": "handlers",
     "reask": "handlers",

@@ -17,6 +17,9 @@ _BLANKS = " \t\n\r"
 # A terminal sequence is shorter than this.
 _NEAR = 512
 
+# Nearly always one of the last words is a place.
+_BLOCK = 32
+
 # A longer word is none: it may be a line of a key.
 _LONGEST = 48
 
@@ -30,8 +33,10 @@ def cuts(text: str, limit: int) -> Iterator[int]:
     They come from the last to the first.
     """
     limit = min(limit, len(text) - 1)
+    size = _BLOCK
     while limit > 0:
-        low = max(0, limit - _NEAR)
+        low = max(0, limit - size)
+        size = min(2 * size, _NEAR)
         # The character after a place decides too.
         places = [match.end() for match in _places().finditer(text, low, limit + 1)]
         for place in reversed(places):
@@ -63,7 +68,7 @@ def _starts(text: str, position: int) -> bool:
 
 def _ends(text: str, position: int) -> bool:
     """True after an ordinary word and a space."""
-    words = text[max(0, position - _NEAR) : position].split()
+    words = text[max(0, position - _NEAR) : position].rsplit(None, 1)
     if not words or TERMINAL.search(words[-1]):
         return False
     match = _end().search(words[-1])

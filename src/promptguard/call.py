@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
+from ._costs import Limit
 from .arguments import read, read_value
 from .chunks import Chunks
+from .conversation import Conversation, current
 from .engine import Engine, OnError
 from .errors import PromptGuardError
-from .escapes import Escaped, raised, veiled
+from .escapes import raised
 from .guard import Guard
 from .handlers import (
     Call,
@@ -28,14 +30,14 @@ from .handlers import (
 )
 from .hooks import emit, unseen
 from .instead import in_place
-from .messages import Found, Part, Undeliverable, read_answer, rewritten
-from .placeholders import Placeholders, redact
+from .messages import Found, read_answer
+from .placeholders import Placeholders
 from .reasking import told
-from .restoring import Restorer
-from .shapes import Path, changed
+from .shapes import changed
 from .streams import AsyncGuardedStream, GuardedStream, arun, run
-from .text import Text
+from .turns import checked
 from .verdict import Action, Verdict
+from .views import delivered, first_blocked, redactions, restored, views_of
 from .watching import WatchedChunks
 
 __all__ = ["GuardedCall"]
@@ -52,6 +54,7 @@ class Admitted(NamedTuple):
     placeholders: Placeholders | None = None
     over: bool = False
     answer: Any = None
+    conversation: Conversation | None = None
 
 
 def _as_it_is(words: str) -> Any:
@@ -75,21 +78,26 @@ class GuardedCall:
     restore: bool
     names: tuple[str, ...]
     dry_run: bool = False
+    budget: Limit = None
     place: Callable[[str], Any] = _as_it_is
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checks[Admitted]:
         """Check the arguments and redact them."""
+        talk = current()
+        own = None if talk is None else talk.placeholders
         if self.input is None:
-            return Admitted(args, kwargs)
+            return Admitted(args, kwargs, own, conversation=talk)
         if not self.dry_run:
-            return (yield from self._before(self.input, args, kwargs))
+            return (yield from self._before(self.input, args, kwargs, talk))
         try:
             found = self._texts(args, kwargs)
-            verdicts, _ = yield from self._check(self.input, found, None)
+            verdicts, _ = yield from self._check(self.input, found, own, talk, None)
             emit(tuple(replace(verdict, dry_run=True) for verdict in verdicts))
+            if talk is not None:
+                talk.went_on(found.parts, None)
         except PromptGuardError as error:
             unseen(error)
-        return Admitted(args, kwargs)
+        return Admitted(args, kwargs, own, conversation=talk)
 
     def watches(self, go: Admitted) -> bool:
         """True when the answer is to be looked at."""
@@ -102,7 +110,7 @@ class GuardedCall:
             Blocked: A guard decided so, and ``on_block`` has no answer.
         """
         if self.dry_run:
-            yield from self._watched(value)
+            yield from self._watched(value, go)
             return value
         handler = last(self.on_block)
         for left in reversed(range(asks_again(self.on_block) + 1)):
@@ -155,22 +163,31 @@ class GuardedCall:
         return replace(found, parts=parts)
 
     def _before(
-        self, guard: Guard, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        guard: Guard,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        talk: Conversation | None,
     ) -> Checks[Admitted]:
         found = self._texts(args, kwargs)
+        own = None if talk is None else talk.placeholders
         handler = last(self.on_block)
-        verdicts, placeholders = yield from self._check(guard, found, None)
+        verdicts, placeholders = yield from self._check(guard, found, own, talk, own)
         verdicts, words, placeholders = yield from self._decided(
-            guard, handler, found, verdicts, placeholders, None
+            guard, handler, found, verdicts, placeholders, own, talk
         )
         emit(verdicts)
-        blocked = _blocked(verdicts)
+        blocked = first_blocked(verdicts)
         if blocked is not None:
             answer = yield from answered(handler, blocked, words, self.place)
             return Admitted(args, kwargs, over=True, answer=answer)
-        if texts := _redacted(found, verdicts):
+        texts = redactions(found, verdicts)
+        if talk is not None:
+            texts |= talk.hidden((args, kwargs), {part.path for part in found.parts})
+            talk.went_on(found.parts, verdicts)
+        if texts:
             args, kwargs = changed((args, kwargs), texts)
-        return Admitted(args, kwargs, placeholders)
+        return Admitted(args, kwargs, placeholders, conversation=talk)
 
     def _after(
         self, value: Any, go: Admitted, handler: Any
@@ -178,31 +195,38 @@ class GuardedCall:
         """The answer; or why it is blocked, and what an escalation says instead."""
         found = read_answer(value)
         if self.output is not None and found.parts:
-            guard, own = self.output, go.placeholders
-            verdicts, values = yield from self._check(guard, found, own)
-            answer, verdicts = _delivered(value, found, verdicts)
+            guard, own, talk = self.output, go.placeholders, go.conversation
+            verdicts, values = yield from self._check(guard, found, own, talk, None)
+            answer, verdicts = delivered(value, found, verdicts)
             verdicts, words, _ = yield from self._decided(
-                guard, handler, found, verdicts, values, own
+                guard, handler, found, verdicts, values, own, talk
             )
-            if not _blocked(verdicts):
-                answer, verdicts = _delivered(value, found, verdicts)
+            if not first_blocked(verdicts):
+                answer, verdicts = delivered(value, found, verdicts)
             emit(verdicts)
-            blocked = _blocked(verdicts)
+            blocked = first_blocked(verdicts)
             if blocked is not None:
                 return None, blocked, words
             value = answer
+        if go.conversation is not None and found.parts:
+            went = read_answer(value).parts
+            go.conversation.went_on(went, None)
         if self.restore and go.placeholders:
-            value = _restored(value, go.placeholders)
+            value = restored(value, go.placeholders)
         return value, None, None
 
-    def _watched(self, value: Any) -> Checks[None]:
+    def _watched(self, value: Any, go: Admitted) -> Checks[None]:
         """Look at an answer that goes on as it is."""
+        own, talk = go.placeholders, go.conversation
         try:
             found = read_answer(value)
             if self.output is not None and found.parts:
-                verdicts, _ = yield from self._check(self.output, found, None)
-                _, verdicts = _delivered(value, found, verdicts)
+                checks = self._check(self.output, found, own, talk, None)
+                verdicts, _ = yield from checks
+                _, verdicts = delivered(value, found, verdicts)
                 emit(tuple(replace(verdict, dry_run=True) for verdict in verdicts))
+            if talk is not None:
+                talk.went_on(found.parts, None)
         except PromptGuardError as error:
             unseen(error)
 
@@ -214,10 +238,11 @@ class GuardedCall:
     def _stream(self, value: Any, go: Admitted) -> Any:
         """What stands in for a stream."""
         if self.dry_run:
-            chunks: Chunks = WatchedChunks(self.output)
+            chunks: Chunks = WatchedChunks(self.output, self.budget)
         else:
             own, on_block = go.placeholders, self.on_block
-            chunks = Chunks(self.output, self.on_error, own, self.restore, on_block)
+            options = self.on_error, own, self.restore, on_block
+            chunks = Chunks(self.output, *options, budget=self.budget)
 
         def answer(verdict: Verdict) -> Any:
             return run(self._end(verdict, chunks))
@@ -242,17 +267,18 @@ class GuardedCall:
         verdicts: tuple[Verdict, ...],
         placeholders: Placeholders | None,
         own: Placeholders | None,
+        talk: Conversation | None,
     ) -> Checks[tuple[tuple[Verdict, ...], str | None, Placeholders | None]]:
         """What an escalation makes of the texts that are blocked."""
-        if not isinstance(handler, Escalate) or not _blocked(verdicts):
+        if not isinstance(handler, Escalate) or not first_blocked(verdicts):
             return verdicts, None, placeholders
         placeholders = Placeholders() if placeholders is None else placeholders
         made = list(verdicts)
         words: str | None = None
-        for index, part in enumerate(found.parts):
-            view = _View(part, own)
-            text = Text(view.seen, part.role, found.history)
-            whole = yield from complete(guard, text)
+        views, texts, split = views_of(found, own, talk)
+        for index, (part, view) in enumerate(zip(found.parts, views, strict=True)):
+            before = [w._replace(place=0) for w in split if w.place == index]
+            whole = yield from complete(guard, texts[index], before)
             # Whatever the second look comes to, what the first one found stands.
             second = view.verdict(whole, placeholders)
             rest = part.form, placeholders
@@ -267,18 +293,19 @@ class GuardedCall:
         return tuple(made), words, placeholders
 
     def _check(
-        self, guard: Guard, found: Found, own: Placeholders | None
+        self,
+        guard: Guard,
+        found: Found,
+        own: Placeholders | None,
+        talk: Conversation | None,
+        kept: Placeholders | None,
     ) -> Checks[tuple[tuple[Verdict, ...], Placeholders | None]]:
         """One verdict for each text, and the values that were taken out."""
-        views = [_View(part, own) for part in found.parts]
-        texts = [
-            Text(view.seen, part.role, found.history)
-            for view, part in zip(views, found.parts, strict=True)
-        ]
+        views, texts, split = views_of(found, own, talk)
         on_error = "allow" if self.dry_run else self.on_error
-        verdicts = yield Engine(guard, texts, on_error=on_error)
-        placeholders: Placeholders | None = None
-        if any(verdict.action is Action.REDACT for verdict in verdicts):
+        verdicts = yield from checked(guard, texts, split, on_error, self.budget)
+        placeholders = kept
+        if placeholders is None and any(v.action is Action.REDACT for v in verdicts):
             placeholders = Placeholders()
         return tuple(
             view.verdict(verdict, placeholders)
@@ -286,76 +313,5 @@ class GuardedCall:
         ), placeholders
 
 
-class _View:
-    """What the guards see of one text, and what that means for the text."""
-
-    __slots__ = ("escaped", "part", "seen")
-
-    def __init__(self, part: Part, own: Placeholders | None) -> None:
-        self.part = part
-        self.escaped = Escaped(part.text) if part.form == "json" else None
-        self.seen = veiled(self.escaped.view if self.escaped else part.text, own)
-
-    def verdict(self, verdict: Verdict, placeholders: Placeholders | None) -> Verdict:
-        """The verdict in the caller's own characters, and what can be delivered."""
-        part, redacts = self.part, verdict.action is Action.REDACT
-        if self.escaped is not None:
-            verdict = self.escaped.verdict(verdict, placeholders)
-        elif redacts and placeholders is not None:
-            text = redact(part.text, verdict.findings, placeholders)
-            verdict = replace(verdict, original=part.text, text=text)
-        elif self.seen is not part.text:
-            verdict = replace(verdict, original=part.text, text=part.text)
-        if part.coverage < verdict.coverage:
-            verdict = replace(verdict, coverage=part.coverage)
-        return raised(verdict) if redacts and part.form == "fixed" else verdict
-
-
-def _blocked(verdicts: tuple[Verdict, ...]) -> Verdict | None:
-    for verdict in verdicts:
-        if verdict.blocked:
-            return verdict
-    return None
-
-
 def _is_stream(value: Any) -> bool:
     return hasattr(value, "__next__") or hasattr(value, "__anext__")
-
-
-def _delivered(
-    value: Any, found: Found, verdicts: tuple[Verdict, ...]
-) -> tuple[Any, tuple[Verdict, ...]]:
-    """The answer with its redactions; those that cannot be made are blocks."""
-    texts = _redacted(found, verdicts)
-    try:
-        return (rewritten(value, texts) if texts else value), verdicts
-    except Undeliverable as error:
-        return value, tuple(
-            raised(verdict) if part.path == error.path else verdict
-            for part, verdict in zip(found.parts, verdicts, strict=True)
-        )
-
-
-def _redacted(found: Found, verdicts: tuple[Verdict, ...]) -> dict[Path, str]:
-    """The texts that the guards changed."""
-    return {
-        part.path: verdict.text
-        for part, verdict in zip(found.parts, verdicts, strict=True)
-        if verdict.action is Action.REDACT and verdict.text != part.text
-    }
-
-
-def _restored(value: Any, placeholders: Placeholders) -> Any:
-    """The answer with the values back in its text, where they can be."""
-    texts: dict[Path, str] = {}
-    for part in read_answer(value).parts:
-        if part.path == () or "content" in part.path:
-            text = Restorer(placeholders).feed(part.text, end=True)
-            if text != part.text:
-                texts[part.path] = text
-    while texts:
-        try:
-            return rewritten(value, texts)
-        except Undeliverable as error:
-            del texts[error.path]
-    return value

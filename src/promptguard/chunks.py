@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
+from ._costs import Limit
 from .engine import OnError
 from .errors import Blocked, ConfigError
 from .guard import Guard
@@ -41,6 +42,7 @@ class Chunks:
         own: The values that were taken out of the call, if any.
         restore: Put them back into the text of the answer.
         on_block: What was given as that; an escalation decides here.
+        budget: Seconds for each look at a text; see Engine.
     """
 
     holds = True
@@ -52,7 +54,10 @@ class Chunks:
         own: Placeholders | None = None,
         restore: bool = False,
         on_block: Any = None,
+        *,
+        budget: Limit = None,
     ) -> None:
+        self._budget = budget
         self._guard = guard
         self._own = own
         self._on_error = on_error
@@ -168,6 +173,7 @@ class Chunks:
                     json=json,
                     own=self._own,
                     hold=isinstance(self._on_block, Escalate),
+                    budget=self._budget,
                 )
             if self._restore and self._own and key[1:] in ((), ("content",)):
                 restorer = Restorer(self._own)

@@ -11,13 +11,15 @@ import inspect
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Awaitable, Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from hashlib import blake2b
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from ._runs import own
+from ._workers import Turns, Workers
 from .engine import Engine, Step
 from .queries import Ask, Classify, Query, Scores
 from .verdict import Verdict
@@ -29,35 +31,50 @@ __all__ = ["adrive", "drive", "warm"]
 
 T = TypeVar("T")
 
-MODEL_THREADS = min(4, os.cpu_count() or 1)
-LLM_THREADS = 32
+# Seconds that a verdict waits for what it has cancelled. A caller that is cancelled
+# itself waits until all is gone.
+LEAVING = 0.02
 # Beyond this many characters even a pattern scan is too long for an event loop.
 LONG_TEXT = 20_000
 
 
 def drive(engine: Engine) -> tuple[Verdict, ...]:
-    """Run an engine to its end on the calling thread."""
+    """Run an engine to its end on the calling thread.
+
+    With a budget nothing slow runs on that thread, so that it comes back in time.
+    """
     step = engine.start()
     if engine.done:
         return engine.verdicts
-    classifies: list[Query] = []
+    classifies: list[Classify] = []
     asked: dict[Future[Any], Query] = {}
-    while True:
-        for query in step.queries:
-            if isinstance(query, Ask):
-                asked[_workers.llms().submit(_timed, _ask, query)] = query
-            else:
-                classifies.append(query)
-        _drop(step, classifies, asked)
-        if engine.done:
-            return engine.verdicts
-        finished = next((future for future in asked if future.done()), None)
-        if finished is None and classifies:
-            step = _feed(engine, classifies[0], _classified(classifies.pop(0)))
-            continue
-        if finished is None:
-            finished = next(iter(wait(asked, return_when=FIRST_COMPLETED).done))
-        step = _feed(engine, asked.pop(finished), finished)
+    try:
+        while True:
+            for query in step.queries:
+                if isinstance(query, Classify) and engine.left is None:
+                    classifies.append(query)
+                else:
+                    asked[_begun(query)] = query
+            _drop(step, classifies, asked)
+            if engine.done:
+                return engine.verdicts
+            finished = next((future for future in asked if future.done()), None)
+            if finished is None and classifies:
+                # The shortest text is the first to be done.
+                shortest = min(classifies, key=lambda query: len(query.text))
+                classifies.remove(shortest)
+                step = _feed(engine, shortest, _done(classify, shortest))
+                continue
+            if finished is None:
+                done = wait(asked, engine.left, FIRST_COMPLETED).done
+                if not done:
+                    step = engine.expire()
+                    continue
+                finished = next(iter(done))
+            step = _feed(engine, asked.pop(finished), finished)
+    finally:
+        for future in asked:
+            future.cancel()
 
 
 async def adrive(engine: Engine) -> tuple[Verdict, ...]:
@@ -68,12 +85,15 @@ async def adrive(engine: Engine) -> tuple[Verdict, ...]:
     import asyncio
 
     loop = asyncio.get_running_loop()
+    turns = Turns.on(loop)
     tasks: dict[asyncio.Future[Any], Query] = {}
+    leaving: list[asyncio.Future[Any]] = []
+    patience: float | None = LEAVING
 
     async def stepped(move: Callable[[], Step]) -> Step:
         if engine.size > LONG_TEXT:
             return await loop.run_in_executor(_workers.models(), move)
-        return move()
+        return await turns.take(loop, move)
 
     try:
         step = await stepped(engine.start)
@@ -82,18 +102,29 @@ async def adrive(engine: Engine) -> tuple[Verdict, ...]:
                 tasks[asyncio.ensure_future(_aanswer(loop, query))] = query
             for task in [t for t, q in tasks.items() if q in step.dropped]:
                 del tasks[task]
-                task.cancel()
+                leaving.append(task)
             if engine.done:
                 return engine.verdicts
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                tasks, timeout=engine.left, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                step = await stepped(engine.expire)
+                continue
             finished = next(iter(done))
             query = tasks.pop(finished)
             step = await stepped(partial(_feed, engine, query, finished))
+    except asyncio.CancelledError:
+        patience = None
+        raise
     finally:
-        for task in tasks:
+        leaving += tasks
+        for task in leaving:
+            _leaving.add(task)
+            task.add_done_callback(_forget)
             task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
+        if leaving:
+            await asyncio.wait(leaving, timeout=patience)
 
 
 def warm(engine: Engine) -> None:
@@ -122,18 +153,22 @@ def _feed(
     engine: Engine, query: Query, outcome: Future[Any] | asyncio.Future[Any]
 ) -> Step:
     """Hand the outcome of a query to the engine."""
-    if outcome.cancelled():
-        return engine.fail(query, RuntimeError("cancelled"))
-    error = outcome.exception()
-    if error is None:
-        value, seconds = outcome.result()
-        return engine.answer(query, value, seconds)
-    if not isinstance(error, Exception):
-        raise error
-    return engine.fail(query, error)
+    try:
+        value, error, seconds = outcome.result()
+    except BaseException as unforeseen:
+        # Cancelled from outside, or its thread could not be started.
+        return engine.fail(query, own(unforeseen))
+    if isinstance(error, SystemExit):
+        # On a thread of its own that ends the thread, not the program.
+        return engine.fail(query, RuntimeError("the thread ended"), seconds)
+    if error is not None:
+        return engine.fail(query, own(error), seconds)
+    return engine.answer(query, value, seconds)
 
 
-def _drop(step: Step, classifies: list[Query], asked: dict[Future[Any], Query]) -> None:
+def _drop(
+    step: Step, classifies: list[Classify], asked: dict[Future[Any], Query]
+) -> None:
     for query in step.dropped:
         if query in classifies:
             classifies.remove(query)
@@ -142,97 +177,89 @@ def _drop(step: Step, classifies: list[Query], asked: dict[Future[Any], Query]) 
             future.cancel()
 
 
-def _classified(query: Query) -> Future[Any]:
-    assert isinstance(query, Classify)
-    future: Future[Any] = Future()
+Outcome = tuple[Any, BaseException | None, float]
+"""A value or an error, and the seconds it took."""
+
+
+def _begun(query: Query) -> Future[Outcome]:
+    """Have a query answered on another thread."""
     try:
-        future.set_result(_timed(classify, query))
+        if isinstance(query, Classify):
+            return _workers.models().submit(_timed, classify, query)
+        if is_async(query.llm):
+            return _workers.run(_awaited(query.llm, query.rubric, query.text))
+        return _workers.llms().submit(_timed, _ask, query)
     except Exception as error:
-        future.set_exception(error)
+        return _done(_raised, error)
+
+
+def _done(function: Callable[..., Any], *arguments: Any) -> Future[Outcome]:
+    future: Future[Outcome] = Future()
+    future.set_result(_timed(function, *arguments))
     return future
 
 
-def _timed(function: Callable[..., T], *arguments: Any) -> tuple[T, float]:
+def _timed(function: Callable[..., Any], *arguments: Any) -> Outcome:
     begun = perf_counter()
-    return function(*arguments), perf_counter() - begun
+    try:
+        return function(*arguments), None, perf_counter() - begun
+    except BaseException as error:
+        return None, error, perf_counter() - begun
+
+
+async def _awaited(function: Callable[..., Any], *arguments: Any) -> Outcome:
+    begun = perf_counter()
+    try:
+        return await function(*arguments), None, perf_counter() - begun
+    except Exception as error:
+        return None, error, perf_counter() - begun
+
+
+def _raised(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _ask(query: Ask) -> Any:
-    """Call an LLM on a thread of the pool; an async one on the background loop."""
+    """Call an LLM that is a plain function, though what it gives may be awaitable."""
     answer = query.llm(query.rubric, query.text)
     if inspect.isawaitable(answer):
-        return _workers.run(_awaited(answer))
+        value, error, _ = _workers.run(_awaited(_finished, answer)).result()
+        if error is not None:
+            raise error
+        return value
     return answer
 
 
-async def _awaited(answer: Any) -> Any:
-    return await answer
+async def _finished(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
-async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> tuple[Any, float]:
-    begun = perf_counter()
+async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> Outcome:
     if isinstance(query, Classify):
         return await loop.run_in_executor(_workers.models(), _timed, classify, query)
-    if _is_async(query.llm):
-        answer = await query.llm(query.rubric, query.text)
-    else:
-        answer = await loop.run_in_executor(
-            _workers.llms(), query.llm, query.rubric, query.text
-        )
-        if inspect.isawaitable(answer):
-            answer = await answer
-    return answer, perf_counter() - begun
+    if is_async(query.llm):
+        return await _awaited(query.llm, query.rubric, query.text)
+    answer, error, seconds = await loop.run_in_executor(
+        _workers.llms(), _timed, query.llm, query.rubric, query.text
+    )
+    if error is None and inspect.isawaitable(answer):
+        answer, error, more = await _awaited(_finished, answer)
+        seconds += more
+    return answer, error, seconds
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., Any]) -> bool:
+    """True for what is awaited, and so never needs a thread."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - not asking if callable
     )
 
 
-class _Workers:
-    """The threads of this process, made on first use and anew after a fork."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pid = 0
-        self._models: ThreadPoolExecutor | None = None
-        self._llms: ThreadPoolExecutor | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def models(self) -> ThreadPoolExecutor:
-        with self._fresh():
-            if self._models is None:
-                self._models = ThreadPoolExecutor(MODEL_THREADS, "promptguard-model")
-            return self._models
-
-    def llms(self) -> ThreadPoolExecutor:
-        with self._fresh():
-            if self._llms is None:
-                self._llms = ThreadPoolExecutor(LLM_THREADS, "promptguard-llm")
-            return self._llms
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the background loop, from another thread."""
-        import asyncio
-
-        with self._fresh():
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="promptguard-loop", daemon=True
-                ).start()
-            loop = self._loop
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
-
-    def _fresh(self) -> threading.Lock:
-        # Threads do not survive a fork; neither does a lock somebody held. The
-        # process id tells without a fork hook, so importing changes nothing.
-        if self._pid != os.getpid():
-            self._lock = threading.Lock()
-            self._models = self._llms = self._loop = None
-            self._pid = os.getpid()
-        return self._lock
+def _forget(task: asyncio.Future[Any]) -> None:
+    """Nobody asks any more what came of it."""
+    _leaving.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 class _Memo:
@@ -280,5 +307,7 @@ class _Memo:
             self._scores.clear()
 
 
-_workers = _Workers()
+_workers = Workers()
+# The loop itself does not keep its tasks.
+_leaving: set[asyncio.Future[Any]] = set()
 _memo = _Memo()

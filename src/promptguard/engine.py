@@ -10,18 +10,21 @@ stops when it is done:
     engine.verdicts
 
 Cheap guards settle before a model is asked, a model before an LLM, and a BLOCK ends
-whatever else was asked about that text. The engine is not thread-safe: one driver
-steps it.
+whatever else was asked about that text. What is cheap is measured. The engine is not
+thread-safe: one driver steps it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import ConfigError, GuardError, PromptGuardError, unknown, wrap
+from ._costs import Costs, Limit, limit_of
+from ._runs import Case, Run, coverage, label, own, place
+from .errors import ConfigError, GuardError, unknown, wrap
 from .placeholders import Placeholders, redact
 from .queries import Ask, Classify, Query
 from .text import Text
@@ -60,6 +63,11 @@ class Engine:
             the text is blocked anyway. ``"allow"``: its verdict is degraded.
         placeholders: Where redacted values are kept; by default every text has its
             own, because texts of one batch may belong to different people.
+        budget: Seconds from the start until every guard that is not done has failed,
+            with what ``on_error`` or a Budget makes of it; None sets no limit. A guard
+            that is at work is not interrupted, one that waits for an answer is.
+        together: The texts are of one call, which a block of one of them ends. What
+            was not looked at to its end has a coverage of 0.
     """
 
     def __init__(
@@ -69,16 +77,22 @@ class Engine:
         *,
         on_error: OnError = "block",
         placeholders: Placeholders | None = None,
+        budget: Limit = None,
+        together: bool = False,
     ) -> None:
         if on_error != "block" and on_error != "allow":
             raise unknown("on_error", on_error, ("block", "allow"))
-        self._parts = guard.parts
-        self._cases = [_Case(index, text) for index, text in enumerate(texts)]
+        self._parts = _costs.ordered(guard.parts)
+        self._budget, self._then = limit_of(budget)
+        self._together = together
+        self._deadline = math.inf
+        self._late = False
+        self._cases = [Case(index, text) for index, text in enumerate(texts)]
         self._on_error = on_error
         self._placeholders = placeholders
         self._open = len(self._cases)
         self._started = False
-        self._waiting: dict[Query, list[_Run]] = {}
+        self._waiting: dict[Query, list[Run]] = {}
         self._pending: dict[Query, None] = {}
         self._answers: dict[Query, Any] = {}
         self._verdicts: tuple[Verdict, ...] | None = None
@@ -92,6 +106,13 @@ class Engine:
     def done(self) -> bool:
         """True when nothing more is wanted."""
         return self._started and not self._open
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left of the budget, or None without one."""
+        if self._budget is None:
+            return None
+        return max(0.0, self._deadline - perf_counter())
 
     @property
     def size(self) -> int:
@@ -118,12 +139,17 @@ class Engine:
         if self._started:
             raise ConfigError("the engine has been started already")
         self._started = True
+        if self._budget is not None:
+            self._deadline = perf_counter() + self._budget
         event = _Event()
         for case in self._cases:
+            if case.closed:
+                continue
             for guard in self._parts:
-                run = _Run(guard, case)
+                run = Run(guard, case)
                 case.runs.append(run)
                 self._begin(run, event)
+                _costs.note(guard, run.seconds, len(case.text.original))
                 if case.blocked:
                     break
             self._settle(case, event)
@@ -144,6 +170,26 @@ class Engine:
         """Say that a query could not be answered; the guards that asked may react."""
         return self._resume(query, None, error, seconds)
 
+    def expire(self) -> Step:
+        """Say that the time is up: whoever waits for an answer will get none.
+
+        A guard that waits may still say what it makes of that; asking once more is
+        no use. Then the engine is done.
+        """
+        self._late = True
+        event = _Event()
+        event.dropped = list(self._pending)
+        self._pending.clear()
+        self._waiting.clear()
+        for case in self._cases:
+            case.wanted.clear()
+            for run in case.runs:
+                run.missing.clear()
+                if not run.closed and not case.blocked:
+                    self._advance(run, None, self._too_late(run), event)
+            self._settle(case, event)
+        return event.step()
+
     def _resume(
         self, query: Query, value: Any, error: BaseException | None, seconds: float
     ) -> Step:
@@ -161,18 +207,21 @@ class Engine:
                 self._forget(run, event)
                 self._advance(run, None, error, event)
                 continue
-            run.case.coverage = min(run.case.coverage, _coverage(value))
+            run.case.coverage = min(run.case.coverage, coverage(value))
             if not run.missing:
                 self._advance(run, self._collect(run), None, event)
         for run in runs:
             self._settle(run.case, event)
         return event.step()
 
-    def _begin(self, run: _Run, event: _Event) -> None:
+    def _begin(self, run: Run, event: _Event) -> None:
+        if perf_counter() > self._deadline:
+            self._break(run, self._too_late(run))
+            return
         try:
             steps = run.guard.inspect(run.case.text)
-        except Exception as error:
-            self._break(run, error)
+        except BaseException as error:
+            self._break(run, own(error))
             return
         if not isinstance(steps, Generator):
             self._break(
@@ -183,7 +232,7 @@ class Engine:
         self._advance(run, None, None, event)
 
     def _advance(
-        self, run: _Run, value: Any, error: BaseException | None, event: _Event
+        self, run: Run, value: Any, error: BaseException | None, event: _Event
     ) -> None:
         """Run a guard until it asks, ends or breaks."""
         case, steps = run.case, run.steps
@@ -212,22 +261,24 @@ class Engine:
                     )
                 run.asked, run.single = queries, item is not queries
                 run.missing = {q for q in queries if q not in self._answers}
+                if run.missing and self._late:
+                    raise self._too_late(run)
                 if run.missing:
                     self._want(run)
                     return
                 value = self._collect(run)
         except StopIteration:
             self._close(run)
-        except Exception as broken:
-            self._break(run, broken)
+        except BaseException as broken:
+            self._break(run, own(broken))
         finally:
             run.seconds += perf_counter() - begun
 
-    def _collect(self, run: _Run) -> Any:
+    def _collect(self, run: Run) -> Any:
         answers = tuple(self._answers[query] for query in run.asked)
         return answers[0] if run.single else answers
 
-    def _want(self, run: _Run) -> None:
+    def _want(self, run: Run) -> None:
         for query in run.asked:  # in the order asked; a set has none
             if query in run.missing:
                 run.case.wanted[query] = None
@@ -235,7 +286,7 @@ class Engine:
                 if run not in runs:
                     runs.append(run)
 
-    def _settle(self, case: _Case, event: _Event) -> None:
+    def _settle(self, case: Case, event: _Event) -> None:
         """After an event: close a blocked text, hand out what it may ask now."""
         if case.closed:
             return
@@ -247,6 +298,8 @@ class Engine:
         if all(run.closed for run in case.runs):
             case.closed = True
             self._open -= 1
+            if case.blocked and self._together:
+                self._abandon(event)
             return
         # A model is asked before an LLM: many texts need the model only.
         asks = [q for q in case.wanted if isinstance(q, Ask)]
@@ -256,7 +309,19 @@ class Engine:
                 self._pending[query] = None
                 event.queries.append(query)
 
-    def _forget(self, run: _Run, event: _Event) -> None:
+    def _abandon(self, event: _Event) -> None:
+        """The call is blocked: nobody waits for what the other texts come to."""
+        for case in self._cases:
+            if not case.closed:
+                for run in case.runs:
+                    if not run.closed:
+                        self._forget(run, event)
+                        self._close(run)
+                case.closed = True
+                case.coverage = 0.0
+                self._open -= 1
+
+    def _forget(self, run: Run, event: _Event) -> None:
         for query in run.missing:
             runs = self._waiting.get(query, [])
             if run in runs:
@@ -269,33 +334,41 @@ class Engine:
                     del self._pending[query]
                     event.dropped.append(query)
 
-    def _close(self, run: _Run) -> None:
+    def _close(self, run: Run) -> None:
         run.closed = True
         if run.steps is not None:
             try:
                 run.steps.close()
-            except Exception as error:
-                run.case.errors.append(wrap(run.guard.name, error))
+            except BaseException as error:
+                run.case.errors.append(wrap(run.guard.name, own(error)))
             run.steps = None
 
-    def _break(self, run: _Run, error: Exception) -> None:
-        run.case.errors.append(wrap(run.guard.name, error))
+    def _too_late(self, run: Run) -> GuardError:
+        return GuardError(
+            run.guard.name,
+            f"it had not come to an end within the budget of {self._budget or 0:g} s",
+        )
+
+    def _break(self, run: Run, error: BaseException) -> None:
+        wrapped = wrap(run.guard.name, error)
+        run.case.errors.append(wrapped)
+        if self._late or perf_counter() > self._deadline:
+            run.case.late.append(wrapped)
         self._close(run)
 
-    def _verdict(self, case: _Case) -> Verdict:
-        for error in case.errors:
-            # A mistake in the configuration is nobody's outage: it always shows.
-            if isinstance(error, ConfigError) or (
-                self._on_error == "block" and not case.blocked
-            ):
-                raise error from None
+    def _verdict(self, case: Case) -> Verdict:
+        error = case.fatal(self._on_error, self._then)
+        if error is not None:
+            raise error from None
         findings: tuple[Finding, ...] = ()
         action = Action.ALLOW
         text = case.text.original
         if case.findings:
             # Two readings of a text can show one thing twice.
-            findings = tuple(sorted(dict.fromkeys(case.findings), key=_position))
+            findings = tuple(sorted(dict.fromkeys(case.findings), key=place))
             action = max(finding.action or Action.ALLOW for finding in findings)
+        if case.late and self._then == "flag":
+            action = max(action, Action.FLAG)
         if action is Action.REDACT:
             values = self._placeholders
             text = redact(text, findings, Placeholders() if values is None else values)
@@ -308,58 +381,6 @@ class Engine:
             timings=tuple([(run.guard.name, run.seconds) for run in case.runs]),
             degraded=bool(case.errors),
         )
-
-
-class _Case:
-    """One text on its way through the guards."""
-
-    __slots__ = (
-        "blocked",
-        "closed",
-        "coverage",
-        "errors",
-        "findings",
-        "index",
-        "runs",
-        "text",
-        "wanted",
-    )
-
-    def __init__(self, index: int, text: Text) -> None:
-        self.index = index
-        self.text = text
-        self.runs: list[_Run] = []
-        self.findings: list[Finding] = []
-        self.errors: list[PromptGuardError] = []
-        self.wanted: dict[Query, None] = {}
-        self.coverage = 1.0
-        self.blocked = False
-        self.closed = False
-
-
-class _Run:
-    """One guard over one text."""
-
-    __slots__ = (
-        "asked",
-        "case",
-        "closed",
-        "guard",
-        "missing",
-        "seconds",
-        "single",
-        "steps",
-    )
-
-    def __init__(self, guard: Guard, case: _Case) -> None:
-        self.guard = guard
-        self.case = case
-        self.steps: Generator[Any, Any, None] | None = None
-        self.asked: tuple[Query, ...] = ()
-        self.missing: set[Query] = set()
-        self.single = True
-        self.seconds = 0.0
-        self.closed = False
 
 
 class _Event:
@@ -376,24 +397,4 @@ class _Event:
         return Step(tuple(self.queries), tuple(self.findings), tuple(self.dropped))
 
 
-def label(guard: Guard, finding: Finding) -> Finding:
-    """The finding with the guard's name and action where it has none of its own."""
-    if finding.guard and finding.action is not None:
-        return finding
-    return replace(
-        finding,
-        guard=finding.guard or guard.name,
-        action=guard.action_of(finding.label)
-        if finding.action is None
-        else finding.action,
-    )
-
-
-def _position(finding: Finding) -> tuple[int, int, str, str]:
-    return finding.start, finding.end, finding.guard, finding.label
-
-
-def _coverage(value: object) -> float:
-    """The share of the text an answer speaks for; only models state one."""
-    coverage = getattr(value, "coverage", 1.0)
-    return coverage if isinstance(coverage, float) else 1.0
+_costs = Costs()

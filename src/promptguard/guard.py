@@ -1,19 +1,23 @@
-"""Guard, the one type everything is made of, and the ways to combine guards."""
+"""Guard, the one type everything is made of."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from .engine import Engine, label
+from ._costs import Limit
+from .engine import Engine
 from .errors import ConfigError, unknown
 from .queries import Query
-from .text import ROLES, Text
+from .text import Text
 from .verdict import Action, Finding, Verdict
 
-__all__ = ["AnyOf", "Guard", "Inspection", "Only", "Then", "snake"]
+if TYPE_CHECKING:
+    from .combining import AnyOf, Then
+
+__all__ = ["Guard", "Inspection", "snake"]
 
 Inspection = Generator[Finding | Query | tuple[Query, ...], Any, None]
 """What ``inspect`` returns. A finding is sent None, a query its answer, and a tuple
@@ -74,6 +78,31 @@ class Guard:
         """
         return None
 
+    def undecided(self, text: str) -> int:
+        """Where a finding may begin that more text could still make or change.
+
+        A stream is let go up to here. By default everything within the reach of the
+        end is undecided; a guard that can tell that nothing of the kind has begun, by
+        the characters that are there, holds less.
+
+        Args:
+            text: A reading, as far as it is certain; what follows is not known.
+
+        Returns:
+            A position in it. Every finding that begins before it is there already, and
+            stays as it is whatever may follow.
+        """
+        return max(0, len(text) - (self.reach or len(text)))
+
+    @property
+    def across(self) -> bool:
+        """True when what it looks for may begin in one turn and end in the next.
+
+        Then a Conversation has it look at the last turns together as well. By default
+        guards with a reach do; one that judges a text as a whole does not.
+        """
+        return self.reach is not None
+
     @property
     def parts(self) -> tuple[Guard, ...]:
         """The guards that run side by side; a single guard is its own only part."""
@@ -91,7 +120,14 @@ class Guard:
         """True when a finding of this guard needs no second opinion (see Then)."""
         return False
 
-    def check(self, text: str, role: str = "user", history: History = ()) -> Verdict:
+    def check(
+        self,
+        text: str,
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: Limit = None,
+    ) -> Verdict:
         """Check one text.
 
         Args:
@@ -99,40 +135,65 @@ class Guard:
             role: ``user``, ``tool``, ``function``, ``retrieved``, ``assistant``,
                 ``system`` or ``developer``.
             history: Earlier (role, text) pairs of the conversation.
+            budget: Seconds after which a guard that still waits for a model or an LLM
+                has failed; None sets no limit.
 
         Raises:
             ConfigError: The text is not a string, or the role is unknown.
-            GuardError: A guard broke.
+            GuardError: A guard broke, or the budget ran out.
             ModelError: A model file is missing or altered.
         """
         from .drivers import drive
         from .hooks import emit
 
-        return emit(drive(Engine(self, (Text(text, role, tuple(history)),))))[0]
+        texts = (Text(text, role, tuple(history)),)
+        return emit(drive(Engine(self, texts, budget=budget)))[0]
 
     def check_batch(
-        self, texts: Iterable[str], role: str = "user", history: History = ()
+        self,
+        texts: Iterable[str],
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: Limit = None,
     ) -> tuple[Verdict, ...]:
-        """Check several texts; each verdict is what ``check`` would have given."""
+        """Check several texts; each verdict is what ``check`` would have given.
+
+        Args:
+            texts: The texts.
+            role: Whose they are.
+            history: Earlier (role, text) pairs of the conversation.
+            budget: Seconds for all of them together; see ``check``.
+        """
         from .drivers import drive
         from .hooks import emit
 
-        return emit(drive(self._engine(texts, role, history)))
+        return emit(drive(self._engine(texts, role, history, budget)))
 
     async def acheck(
-        self, text: str, role: str = "user", history: History = ()
+        self,
+        text: str,
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: Limit = None,
     ) -> Verdict:
         """Check one text without blocking the event loop."""
-        return (await self.acheck_batch((text,), role, history))[0]
+        return (await self.acheck_batch((text,), role, history, budget=budget))[0]
 
     async def acheck_batch(
-        self, texts: Iterable[str], role: str = "user", history: History = ()
+        self,
+        texts: Iterable[str],
+        role: str = "user",
+        history: History = (),
+        *,
+        budget: Limit = None,
     ) -> tuple[Verdict, ...]:
         """Check several texts without blocking the event loop."""
         from .drivers import adrive
         from .hooks import emit
 
-        return emit(await adrive(self._engine(texts, role, history)))
+        return emit(await adrive(self._engine(texts, role, history, budget)))
 
     def warmup(self) -> None:
         """Load what the first check would load. LLMs are not called.
@@ -147,15 +208,21 @@ class Guard:
 
     def only(self, *roles: str) -> Guard:
         """The guard for texts of these roles alone: ``PII().only("tool")``."""
+        from .combining import Only
+
         return Only(self, roles)
 
     def then(self, second: Guard) -> Then:
         """A guard that asks ``second`` only where this one is unsure."""
+        from .combining import Then
+
         return Then(self, second)
 
     def __or__(self, other: Guard) -> AnyOf:
         if not isinstance(other, Guard):
             return NotImplemented
+        from .combining import AnyOf
+
         return AnyOf(self.parts + other.parts)
 
     def _actions(self, given: object) -> tuple[tuple[str, Action], ...]:
@@ -177,175 +244,20 @@ class Guard:
                 raise unknown(f"label of {type(self).__name__}", name, known)
         return tuple(dict(pairs).items())
 
-    def _engine(self, texts: Iterable[str], role: str, history: History) -> Engine:
+    def _engine(
+        self,
+        texts: Iterable[str],
+        role: str,
+        history: History,
+        budget: Limit,
+    ) -> Engine:
         given: object = texts
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise ConfigError("texts must be several strings; for one use check()")
         past = tuple(history)
-        return Engine(self, [Text(text, role, past) for text in texts])
-
-
-@dataclass(frozen=True)
-class AnyOf(Guard):
-    """Several guards side by side; their findings add up. Written ``a | b``."""
-
-    guards: tuple[Guard, ...]
-    name: str = field(default="", kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        given: object = self.guards
-        if not (
-            isinstance(given, tuple)
-            and given
-            and all(isinstance(guard, Guard) for guard in given)
-        ):
-            raise ConfigError("AnyOf takes a tuple of at least one guard")
-        _without_actions(self)
-
-    @property
-    def parts(self) -> tuple[Guard, ...]:
-        return tuple(part for guard in self.guards for part in guard.parts)
-
-    @property
-    def reach(self) -> int | None:
-        return _longest(self.guards)
-
-    def inspect(self, text: Text) -> Inspection:
-        """One part after the other; the engine runs the parts themselves instead."""
-        for part in self.parts:
-            yield from _labelled(part, text)
-
-    def only(self, *roles: str) -> Guard:
-        return AnyOf(tuple(part.only(*roles) for part in self.parts))
-
-    def warmup(self) -> None:
-        for part in self.parts:
-            part.warmup()
-
-
-@dataclass(frozen=True)
-class Only(Guard):
-    """A guard for the texts of some roles alone. Written ``guard.only("tool")``.
-
-    Args:
-        guard: What to look for there; in a text of another role it finds nothing.
-        roles: ``user``, ``tool``, ``function``, ``retrieved``, ``assistant``,
-            ``system`` or ``developer``, several of them.
-
-    Raises:
-        ConfigError: A role is unknown, or there is none.
-    """
-
-    guard: Guard
-    roles: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.guard, Guard):
-            raise ConfigError(f"Only takes a guard, not {type(self.guard).__name__}")
-        # The name and the actions are those of the guard inside.
-        object.__setattr__(self, "name", self.name or self.guard.name)
-        super().__post_init__()
-        _without_actions(self)
-        given: object = self.roles
-        if not isinstance(given, tuple) or not given:
-            raise ConfigError('only() takes roles: guard.only("tool", "retrieved")')
-        for role in given:
-            if role not in ROLES:
-                raise unknown("role", role, ROLES)
-
-    @property
-    def reach(self) -> int | None:
-        return self.guard.reach
-
-    @property
-    def known_labels(self) -> frozenset[str] | None:
-        return self.guard.known_labels
-
-    def inspect(self, text: Text) -> Inspection:
-        """The findings of the guard, if the text is of one of the roles."""
-        if text.role in self.roles:
-            yield from _labelled(self.guard, text)
-
-    def settles(self, finding: Finding) -> bool:
-        return self.guard.settles(finding)
-
-    def warmup(self) -> None:
-        from .drivers import warm
-
-        warm(Engine(self, [Text("warm-up", role) for role in self.roles]))
-
-
-@dataclass(frozen=True)
-class Then(Guard):
-    """A second opinion: ``second`` runs only where ``first`` found something unsure.
-
-    What ``first`` settles by itself (see ``Guard.settles``) stands. Anything else it
-    found is dropped in favour of what ``second`` finds; if ``second`` breaks, so does
-    the whole, and the text is blocked. Written ``first.then(second)``.
-    """
-
-    first: Guard
-    second: Guard
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for guard in (self.first, self.second):
-            if not isinstance(guard, Guard):
-                raise ConfigError(f"then() takes a guard, not {type(guard).__name__}")
-        _without_actions(self)
-
-    @property
-    def reach(self) -> int | None:
-        # What second makes of a text can depend on all of it once first fired.
-        return None
-
-    def inspect(self, text: Text) -> Inspection:
-        unsure = False
-        for part in self.first.parts:
-            findings = _labelled(part, text)
-            answer: Any = None
-            while True:
-                try:
-                    item = findings.send(answer)
-                except StopIteration:
-                    break
-                if not isinstance(item, Finding) or part.settles(item):
-                    answer = yield item
-                else:
-                    unsure, answer = True, None
-        if unsure:
-            for part in self.second.parts:
-                yield from _labelled(part, text)
-
-
-def _labelled(guard: Guard, text: Text) -> Inspection:
-    """The guard's inspection with its name and action on every finding."""
-    inspection = guard.inspect(text)
-    answer: Any = None
-    while True:
-        try:
-            item = inspection.send(answer)
-        except StopIteration:
-            return
-        answer = yield label(guard, item) if isinstance(item, Finding) else item
+        return Engine(self, [Text(text, role, past) for text in texts], budget=budget)
 
 
 def snake(name: str) -> str:
     """The name of a class as guards are called: ``prompt_injection``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _without_actions(guard: Guard) -> None:
-    if guard.actions:
-        kind = type(guard).__name__
-        raise ConfigError(f"{kind} has no actions of its own; give them to its guards")
-
-
-def _longest(guards: Sequence[Guard]) -> int | None:
-    longest = 0
-    for guard in guards:
-        if guard.reach is None:
-            return None
-        longest = max(longest, guard.reach)
-    return longest

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from ._costs import Limit, limit_of
 from .engine import OnError
 from .errors import ConfigError, unknown
 from .guard import Guard
@@ -35,6 +36,7 @@ def guarded(
     on_error: OnError = "block",
     restore: bool = False,
     dry_run: bool = False,
+    budget: Limit = None,
 ) -> F: ...
 @overload
 def guarded(
@@ -49,6 +51,7 @@ def guarded(
     on_error: OnError = "block",
     restore: bool = False,
     dry_run: bool = False,
+    budget: Limit = None,
 ) -> Callable[[F], F]: ...
 def guarded(
     fn: Any = None,
@@ -62,6 +65,7 @@ def guarded(
     on_error: OnError = "block",
     restore: bool = False,
     dry_run: bool = False,
+    budget: Limit = None,
 ) -> Any:
     """Put guards around a function that calls an LLM.
 
@@ -101,6 +105,10 @@ def guarded(
             URLs and code.
         dry_run: Report and change nothing: verdicts say what would have happened, a
             stream is not held, and what cannot be checked goes on and is logged.
+        budget: Seconds that the guards may take over the arguments, over the answer,
+            and over each stretch of a stream. A guard that is not done by then has
+            failed, with what ``on_error`` makes of that; a Budget says so itself. None
+            sets no limit.
 
     Raises:
         ConfigError: An option is wrong; when called, no text was found in the call, or
@@ -120,14 +128,16 @@ def guarded(
     if (input is None and output is None) or policy is not None or route is not None:
         if input is not None or output is not None:
             raise ConfigError("pass guards or a policy, not both")
-        if on_error != "block" or restore or dry_run:
+        if on_error != "block" or restore or dry_run or budget is not None:
             raise ConfigError(
-                "with a policy, on_error, restore and dry_run are those of the policy"
+                "with a policy, on_error, restore, dry_run and budget are those of the "
+                "policy"
             )
         found = _policy(policy, route)
         input, output, on_error = found.input, found.output, found.on_error
-        restore, dry_run = found.restore, found.dry_run
+        restore, dry_run, budget = found.restore, found.dry_run, found.budget
         on_block = found.on_block if on_block is None else on_block
+    limit_of(budget)
     if fn is None:
         _options(input, output, prompt, on_block, on_error, restore, dry_run)
         return functools.partial(
@@ -139,15 +149,15 @@ def guarded(
             on_error=on_error,
             restore=restore,
             dry_run=dry_run,
+            budget=budget,
         )
     _options(input, output, prompt, on_block, on_error, restore, dry_run)
     # Half of what the package would load; a program that only checks texts needs none.
     from .call import GuardedCall
 
     names = _names(fn, prompt)
-    call = GuardedCall(
-        fn, input, output, prompt, on_block, on_error, restore, names, dry_run
-    )
+    options = input, output, prompt, on_block, on_error, restore, names, dry_run
+    call = GuardedCall(fn, *options, budget=budget)
     if on_block is not None:
         from .handlers import check_reask
 

@@ -10,18 +10,18 @@ is to be called, and whoever drives it, sync or async, sends the answer back.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from typing import Any
 
-from .engine import Engine
 from .errors import Blocked, ConfigError
 from .escapes import raised, still_json
 from .guard import Guard
 from .messages import Form
 from .placeholders import Placeholders, redact
 from .text import Text
+from .turns import Window, checked
 from .verdict import Action, Finding, Verdict
 
 __all__ = [
@@ -211,12 +211,19 @@ def note(verdict: Verdict) -> str:
     )
 
 
-def complete(guard: Guard, text: Text) -> Generator[Engine, Any, Verdict]:
-    """What every guard finds by itself: a block keeps none of them from looking."""
-    alone = []
+def complete(
+    guard: Guard, text: Text, windows: Sequence[Window] = ()
+) -> Generator[Any, Any, Verdict]:
+    """What every guard finds by itself: a block keeps none of them from looking.
+
+    Args:
+        guard: What to look for.
+        text: Where.
+        windows: The text and the turns before it; see ``turns.checked``.
+    """
+    alone: list[Verdict] = []
     for part in guard.parts:
-        verdicts = yield Engine(part, (text,), on_error="allow")
-        alone += verdicts
+        alone += yield from checked(part, (text,), windows, "allow", None)
     findings = sorted(
         (finding for verdict in alone for finding in verdict.findings),
         key=_place,

@@ -33,6 +33,8 @@ class Placeholders:
         self._tokens: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._hidden: dict[str, str] = {}
+        self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -58,6 +60,30 @@ class Placeholders:
                 self._tokens[kind, value] = token
                 self._values[token] = value
             return token
+
+    def hide(self, text: str) -> str:
+        """Put what stands for them in place of the values, where they are whole words.
+
+        Args:
+            text: A text that may hold values that were taken out of another one.
+        """
+        with self._lock:
+            if not self._hidden:
+                return text
+            if self._pattern is None:
+                # The longest first: one value may be the beginning of another.
+                values = sorted(self._hidden, key=len, reverse=True)
+                either = "|".join(map(re.escape, values))
+                self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)")
+            pattern, hidden = self._pattern, self._hidden.copy()
+        return pattern.sub(lambda value: hidden[value[0]], text)
+
+    def note(self, value: str, shown: str) -> None:
+        """Note what stands in place of a value, for ``hide``."""
+        with self._lock:
+            if value not in self._hidden and value.strip():
+                self._hidden[value] = shown
+                self._pattern = None
 
     def restore(self, text: str, *, everywhere: bool = False) -> str:
         """Put the values back in place of their tokens.
@@ -123,7 +149,9 @@ def replacement(finding: Finding, value: str, placeholders: Placeholders) -> str
         GuardError: The finding's operator broke or gave something else than a string.
     """
     if finding.operator is None:
-        return placeholders.token(finding.label, value)
+        token = placeholders.token(finding.label, value)
+        placeholders.note(value, token)
+        return token
     try:
         new: object = finding.operator(finding.label, value)
     except Exception as error:
@@ -131,6 +159,7 @@ def replacement(finding: Finding, value: str, placeholders: Placeholders) -> str
     if not isinstance(new, str):
         reason = f"its operator gave a {type(new).__name__} instead of a string"
         raise GuardError(finding.guard, reason)
+    placeholders.note(value, new)
     return new
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NoReturn
 
+from ._costs import Limit
 from .engine import Engine, OnError
 from .errors import Blocked
 from .escapes import decided, moved, pieces, raised, still_json, veiled, view
@@ -29,6 +30,8 @@ Checks = Generator[Engine, tuple[Verdict, ...], str]
 # A scan reads again what is held. Waiting until this share of it is new bounds the work
 # by a multiple of the text, however small the chunks and however much is held.
 NEW_SHARE = 32
+# And a scan has a price of its own, whatever is held: a few tokens go together.
+FEWEST = 8
 
 
 class Gate:
@@ -46,6 +49,7 @@ class Gate:
         own: The placeholders of the call, in which the guards are to find nothing.
         hold: Hold the text to its end, and tell all that is found in one that is
             blocked.
+        budget: Seconds for each look at the text; see Engine.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Gate:
         json: bool = False,
         own: Placeholders | None = None,
         hold: bool = False,
+        budget: Limit = None,
     ) -> None:
         self._guard = guard
         self._reach = None if hold else guard.reach
@@ -65,6 +70,7 @@ class Gate:
         self._on_error = on_error
         self._json = json
         self._own = own
+        self._budget = budget
         # What came and was not scanned yet; with JSON, an undecided escape before it.
         self._fresh: list[str] = []
         self._fresh_size = 0
@@ -82,6 +88,7 @@ class Gate:
         self._timings: dict[str, float] = {}
         self._coverage = 1.0
         self._degraded = False
+        self._least = Action.ALLOW
 
         # What stands before a finding that blocks, and may still go.
         self.rest = ""
@@ -104,7 +111,7 @@ class Gate:
         if not end and (
             self._reach is None
             or not self._fresh_size
-            or self._fresh_size * NEW_SHARE < len(self._window)
+            or self._fresh_size < max(FEWEST, len(self._window) // NEW_SHARE)
         ):
             return ""
         self._absorb(end)
@@ -114,7 +121,7 @@ class Gate:
         # What begins before the limit is seen as it will be seen in the whole text.
         limit = len(self._window)
         if not end:
-            limit = self._before(text, text.settled(limit))
+            limit = self._decided(text, text.settled(limit))
             if limit <= self._start:
                 return ""
         self._scanned = True
@@ -132,7 +139,8 @@ class Gate:
         Args:
             partial: No more will be released; what was held counts as not covered.
         """
-        worst = max((f.action or Action.ALLOW for f in self._findings), default=None)
+        actions = (finding.action or Action.ALLOW for finding in self._findings)
+        worst = max((self._least, *actions))
         original = "".join(self._original)
         coverage = self._coverage
         if partial and original:
@@ -141,7 +149,7 @@ class Gate:
         return Verdict(
             original=original,
             findings=tuple(self._findings),
-            action=worst or Action.ALLOW,
+            action=worst,
             text=original if worst is Action.BLOCK else "".join(self._released),
             coverage=coverage,
             timings=tuple(self._timings.items()),
@@ -162,7 +170,7 @@ class Gate:
         self, text: Text, limit: int, end: bool
     ) -> Generator[Engine, tuple[Verdict, ...], list[Finding]]:
         """The findings that begin before the limit."""
-        (verdict,) = yield Engine(self._guard, (text,), on_error=self._on_error)
+        (verdict,) = yield self._engine(self._guard, text, self._on_error)
         self._note(verdict)
         findings = verdict.findings
         if verdict.blocked:
@@ -194,7 +202,7 @@ class Gate:
         """What every guard finds by itself."""
         found: list[Finding] = []
         for part in self._guard.parts:
-            (verdict,) = yield Engine(part, (text,), on_error=on_error)
+            (verdict,) = yield self._engine(part, text, on_error)
             self._note(verdict)
             found += verdict.findings
         return tuple(sorted(found, key=lambda f: (f.start, f.end, f.guard, f.label)))
@@ -215,11 +223,29 @@ class Gate:
         self._findings += self._placed(findings)
         raise Blocked(self.verdict())
 
+    def _engine(self, guard: Guard, text: Text, on_error: OnError) -> Engine:
+        return Engine(guard, (text,), on_error=on_error, budget=self._budget)
+
     def _note(self, verdict: Verdict) -> None:
         self._coverage = min(self._coverage, verdict.coverage)
         self._degraded = self._degraded or verdict.degraded
+        if verdict.degraded and verdict.flagged:
+            # A guard was late, and that is to be noted.
+            self._least = Action.FLAG
         for name, seconds in verdict.timings:
             self._timings[name] = self._timings.get(name, 0.0) + seconds
+
+    def _decided(self, text: Text, position: int) -> int:
+        """The first place where a finding may begin that more text could change."""
+        place = position
+        for reading in (*text.readings, *text.foldings):
+            seen = reading.text[: reading.position(position)]
+            at = min(part.undecided(seen) for part in self._guard.parts)
+            if at <= 0:
+                return 0
+            if at < len(seen):
+                place = min(place, reading.span(at, at + 1)[0])
+        return max(0, place)
 
     def _before(self, text: Text, position: int) -> int:
         """The last place that is a whole reach before a position, in all readings."""

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
+from ._costs import Limit
 from .chunks import Chunks
 from .errors import Blocked, PromptGuardError
 from .guard import Guard
@@ -20,8 +21,8 @@ class WatchedChunks(Chunks):
 
     holds = False
 
-    def __init__(self, guard: Guard | None) -> None:
-        super().__init__(guard, "allow")
+    def __init__(self, guard: Guard | None, budget: Limit = None) -> None:
+        super().__init__(guard, "allow", budget=budget)
         self._over = False
 
     def feed(self, chunk: Any) -> Generator[Any, Any, list[Any]]:

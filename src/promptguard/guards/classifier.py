@@ -82,6 +82,10 @@ class PromptInjection(Guard):
     def known_labels(self) -> frozenset[str]:
         return frozenset({"injection"})
 
+    @property
+    def across(self) -> bool:
+        return True
+
     def inspect(self, text: Text) -> Inspection:
         """Ask the model about every reading, nearly always the clean one alone."""
         unsure = []

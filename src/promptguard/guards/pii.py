@@ -15,6 +15,7 @@ from ._pii.allowing import Allowed, allows, check_allowed
 from ._pii.candidates import Candidate, best, veiled
 from ._pii.finders import Finders
 from ._pii.tables import countries, country_of
+from ._pii.tail import undecided
 
 __all__ = ["PII"]
 
@@ -94,6 +95,9 @@ class PII(Guard):
     @property
     def reach(self) -> int:
         return REACH
+
+    def undecided(self, text: str) -> int:
+        return undecided(text, REACH)
 
     def inspect(self, text: Text) -> Inspection:
         """Find values in every reading of the text."""

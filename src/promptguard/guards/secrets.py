@@ -11,6 +11,7 @@ from ..text import Reading, Text
 from ..verdict import Action, Finding
 from ._secrets_scan import GENERIC, REACH, scan
 from ._secrets_table import names, table
+from ._secrets_tail import undecided
 
 __all__ = ["Secrets"]
 
@@ -63,6 +64,9 @@ class Secrets(Guard):
     @property
     def reach(self) -> int:
         return REACH
+
+    def undecided(self, text: str) -> int:
+        return undecided(text, REACH)
 
     def inspect(self, text: Text) -> Inspection:
         """Find secrets in every reading of the text."""

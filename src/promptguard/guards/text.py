@@ -131,6 +131,10 @@ class Regex(Guard):
     def known_labels(self) -> frozenset[str]:
         return frozenset({self.label})
 
+    @property
+    def across(self) -> bool:
+        return True
+
     def inspect(self, text: Text) -> Inspection:
         """Find the pattern in every reading of the text."""
         pattern = compiled(self.pattern, self.flags)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, unknown
 from ..guard import Guard
 
 if TYPE_CHECKING:
+    from .._costs import Limit
     from ..engine import OnError
 
 __all__ = ["NAME", "VARIABLE", "Policy"]
@@ -39,8 +40,7 @@ class Policy:
         on_error: What happens to a text when a guard breaks.
         restore: Put redacted values back into the text of the answer.
         dry_run: Report, and change nothing.
-        budget: Seconds that the guards may take over the arguments, and the answer.
-        on_late: What a guard leads to that is not done by then.
+        budget: How long the guards may take over the arguments, and over the answer.
         routes: Policies by name, for parts of an application.
         source: The file it was read from.
     """
@@ -51,8 +51,7 @@ class Policy:
     on_error: OnError = "block"
     restore: bool = False
     dry_run: bool = False
-    budget: float | None = None
-    on_late: Literal["block", "flag", "allow"] = "block"
+    budget: Limit = None
     routes: tuple[tuple[str, Policy], ...] = ()
     source: str = field(default="", compare=False)
 

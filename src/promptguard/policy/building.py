@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._costs import Budget
+from ..combining import AnyOf
 from ..errors import ConfigError, PromptGuardError
-from ..guard import AnyOf, Guard
+from ..guard import Guard
 from ..handlers import reask, replace
 from ..operators import Hash, Mask, Remove
 from ..text import ROLES
@@ -131,8 +133,7 @@ class _Maker:
             on_error=said("on_error") or "block",
             restore=bool(said("restore")),
             dry_run=bool(said("dry_run")),
-            budget=None if budget is None else budget.seconds,
-            on_late="block" if budget is None else budget.then,
+            budget=None if budget is None else Budget(budget.seconds, budget.then),
             source=source.name,
         )
         if policy.input is None and policy.output is None and not self.wrongs:

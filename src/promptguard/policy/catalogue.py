@@ -22,8 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 import promptguard
 
+from ..combining import AnyOf, Only, Then
 from ..errors import ConfigError, unknown
-from ..guard import AnyOf, Guard, Only, Then, snake
+from ..guard import Guard, snake
 from ..verdict import Action, Operator
 
 __all__ = ["GROUP", "Actions", "Strict", "built_in", "find", "known", "options"]

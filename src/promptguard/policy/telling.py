@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..guard import Guard, Then
+from .._costs import Budget
+from ..combining import Then
+from ..guard import Guard
 from ..handlers import Reask, Replace
 from ..verdict import Action
 from . import Policy
@@ -31,8 +33,9 @@ def told(policy: Policy, entries: tuple[Entry, ...]) -> Iterator[str]:
     yield f"a blocked text    {_block(policy.on_block)}"
     broken = "blocks" if policy.on_error == "block" else "goes on, and is logged"
     yield f"a guard breaks    {broken}"
-    if policy.budget is not None:
-        yield f"time budget       {policy.budget:g} s, then {policy.on_late}"
+    budget = policy.budget
+    if isinstance(budget, Budget):
+        yield f"time budget       {budget.seconds:g} s, then {budget.then}"
     if policy.restore:
         yield "redacted values   are put back into the text of the answer"
     if policy.dry_run:
@@ -124,7 +127,7 @@ def _about(
         yield Wrong("nothing is blocked or redacted", (*path, "dry_run"))
     if policy.on_error == "allow":
         yield Wrong("a guard that breaks lets the text go on", (*path, "on_error"))
-    if policy.budget is not None and policy.on_late != "block":
+    if isinstance(policy.budget, Budget) and policy.budget.then != "block":
         where = (*path, "budget", "then")
         yield Wrong("a guard that is late lets the text go on", where)
     if isinstance(policy.on_block, Reask):

@@ -10,7 +10,7 @@ from .candidates import Candidate
 from .chains import SIGN, STARS, VEIL
 from .tables import read
 
-__all__ = ["addresses", "credentials", "may_be_spoken", "spoken"]
+__all__ = ["addresses", "credentials", "may_be_spoken", "signs", "spoken"]
 
 ENTITY = "EMAIL_ADDRESS"
 URL_ENTITY = "URL_CREDENTIALS"
@@ -102,6 +102,16 @@ def _either(words: str) -> str:
 def _spoken_words(sign: str) -> tuple[str, ...]:
     """Words for the sign, language by language."""
     return tuple(pair[sign] for pair in read("pii-words")["mail"]["spoken"])
+
+
+@cache
+def signs() -> frozenset[str]:
+    """The words for the signs of an address, in any language, in small letters.
+
+    Of a word with a hyphen its first part.
+    """
+    words = " ".join((*_spoken_words("at"), *_spoken_words("dot"))).lower()
+    return frozenset(word.partition("-")[0] for word in words.split())
 
 
 def _written_dot(words: str | None = None) -> str:
