@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .errors import ConfigError
-from .messages import Found, Part, has_role, is_chat, read_chat, unknown_shape
+from .items import Part
+from .messages import Found, has_role, is_chat, read_chat, unknown_shape
 from .shapes import Path, is_sequence
 
 __all__ = ["read", "read_value"]

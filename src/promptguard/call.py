@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
+from .answers import Undeliverable, read_answer, rewritten
 from .arguments import read, read_value
 from .chunks import Chunks
 from .engine import Engine, OnError
@@ -14,7 +15,8 @@ from .errors import Blocked, ConfigError
 from .escapes import Escaped, raised, veiled
 from .guard import Guard
 from .hooks import emit
-from .messages import Found, Part, Undeliverable, read_answer, rewritten
+from .items import Part
+from .messages import Found
 from .placeholders import Placeholders, redact
 from .restoring import Restorer
 from .shapes import Path, changed
@@ -209,7 +211,7 @@ def _restored(value: Any, placeholders: Placeholders) -> Any:
     """The answer with the values back in its text, where they can be."""
     texts: dict[Path, str] = {}
     for part in read_answer(value).parts:
-        if part.path == () or "content" in part.path:
+        if part.prose:
             text = Restorer(placeholders).feed(part.text, end=True)
             if text != part.text:
                 texts[part.path] = text

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from .answers import Undeliverable, rewritten
 from .engine import Engine, OnError
 from .errors import Blocked, ConfigError
 from .guard import Guard
 from .hooks import emit
-from .messages import Part, Undeliverable, message_parts, rewritten
+from .items import Part
+from .messages import message_parts
 from .placeholders import Placeholders
 from .restoring import Restorer
 from .shapes import Path, at, copied, get, is_sequence, only
