@@ -137,7 +137,7 @@ def rewritten(answer: Any, texts: Mapping[Path, Any]) -> Any:
         for depth in range(len(path)):
             # Log-probabilities spell the text, token by token.
             if spelled := get(owner, "logprobs"):
-                blank = [] if is_sequence(spelled) else None
+                blank: Any = [] if is_sequence(spelled) else None
                 changes[*path[:depth], "logprobs"] = blank
             if depth < len(path) - 1:
                 owner = at(owner, path[depth : depth + 1])

@@ -52,7 +52,7 @@ NAMES = frozenset(
 )
 SEALED = frozenset(
     "encrypted_content encrypted_index encrypted_stdout logprobs parsed "
-    "parsed_arguments signature thoughtSignature thought_signature".split()
+    "obfuscation parsed_arguments signature thoughtSignature thought_signature".split()
 )
 BINARY = frozenset("b64_json blob file_data image_url inlineData inline_data".split())
 DATA = frozenset(
