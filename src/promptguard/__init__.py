@@ -8,6 +8,7 @@ def ask(prompt: str) -> str: ...
 
 import typing as _typing
 
+from .clients import guard_client
 from .engine import Engine, Step
 from .errors import (
     Blocked,
@@ -75,6 +76,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Urls",
     "Verdict",
     "capture",
+    "guard_client",
     "guarded",
     "on_verdict",
 ]

@@ -56,18 +56,21 @@ class GuardedCall:
         """Check the arguments and redact them."""
         if self.input is None:
             return Admitted(args, kwargs)
-        if self.prompt is None or isinstance(self.prompt, str):
-            found = read(args, kwargs, self.names, self.prompt)
-        else:
-            found = read_value(self.prompt(*args, **kwargs))
-            parts = tuple(replace(part, form="fixed") for part in found.parts)
-            found = replace(found, parts=parts)
+        found = self.found(args, kwargs)
         verdicts, placeholders = yield from self._check(self.input, found, None)
         emit(verdicts)
         blocked = _blocked(verdicts)
         if blocked is None and (texts := _redacted(found, verdicts)):
             args, kwargs = changed((args, kwargs), texts)
         return Admitted(args, kwargs, placeholders, blocked)
+
+    def found(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found:
+        """The texts in the arguments."""
+        if self.prompt is None or isinstance(self.prompt, str):
+            return read(args, kwargs, self.names, self.prompt)
+        found = read_value(self.prompt(*args, **kwargs))
+        parts = tuple(replace(part, form="fixed") for part in found.parts)
+        return replace(found, parts=parts)
 
     def watches(self, go: Admitted) -> bool:
         """True when the answer is to be looked at."""

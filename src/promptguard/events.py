@@ -2,8 +2,10 @@
 
 Known are the chunks of chat completions and completions (``choices``), the events of
 the Responses API, those of Anthropic's messages, and the chunks of Google
-(``candidates``). Texts that come bit by bit are pieces; each has a key that says which text it continues.
-Texts that stand whole in a chunk, many of them a second time, are parts.
+(``candidates``). Texts that come bit by bit are pieces, each with a key that says which
+text it continues.
+Texts that stand whole in a chunk, many of them a second time, are
+parts.
 """
 
 from __future__ import annotations

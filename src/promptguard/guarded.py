@@ -15,7 +15,7 @@ from .guard import Guard
 if TYPE_CHECKING:
     from .call import GuardedCall
 
-__all__ = ["guarded"]
+__all__ = ["check_options", "guarded", "wrapper"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,7 +86,7 @@ def guarded(
         GuardError: When called, a guard broke.
     """
     if fn is None:
-        _options(input, output, prompt, on_block, on_error, restore)
+        check_options(input, output, prompt, on_block, on_error, restore)
         return functools.partial(
             guarded,
             input=input,
@@ -105,20 +105,20 @@ def guarded(
             f"guarded takes a function, not a {type(fn).__name__}; pass guards as "
             "input= and output="
         )
-    _options(input, output, prompt, on_block, on_error, restore)
+    check_options(input, output, prompt, on_block, on_error, restore)
     # Half of what the package would load; a program that only checks texts needs none.
     from .call import GuardedCall
 
     names = _names(fn, prompt)
     call = GuardedCall(fn, input, output, prompt, on_block, on_error, restore, names)
-    wrapper = _wrapper(call)
+    around = wrapper(call)
     if inspect.isroutine(fn):
-        return functools.wraps(fn)(wrapper)
+        return functools.wraps(fn)(around)
     # The attributes of an object are not those of a function.
-    return functools.update_wrapper(wrapper, fn, updated=())
+    return functools.update_wrapper(around, fn, updated=())
 
 
-def _wrapper(call: GuardedCall) -> Callable[..., Any]:
+def wrapper(call: GuardedCall) -> Callable[..., Any]:
     """The function that takes the place of the guarded one, of the same kind."""
     from .streams import arun, run
 
@@ -209,7 +209,7 @@ def _names(fn: Any, prompt: object) -> tuple[str, ...]:
     )
 
 
-def _options(
+def check_options(
     input: object,
     output: object,
     prompt: object,

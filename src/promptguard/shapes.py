@@ -135,4 +135,9 @@ def only(value: Any, path: Path, text: str) -> Any:
     inner = only(get(value, step), rest, text)
     if isinstance(value, Mapping):
         return {**{key: value[key] for key in keep & value.keys()}, step: inner}
-    return copied(value, {**dict.fromkeys(fields(value).keys() - keep), step: inner})
+    gone = fields(value).keys() - keep
+    twin = copied(value, {**dict.fromkeys(gone), step: inner})
+    # What puts chunks together again takes a field that was set to None for a change.
+    if isinstance(named := getattr(twin, "model_fields_set", None), set):
+        named.difference_update(gone - {step})
+    return twin
