@@ -25,6 +25,7 @@ from .operators import Hash, Mask, Remove
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
+from .tools import guard_tool
 from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
@@ -77,6 +78,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Verdict",
     "capture",
     "guard_client",
+    "guard_tool",
     "guarded",
     "on_verdict",
 ]

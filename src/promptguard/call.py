@@ -72,13 +72,17 @@ class GuardedCall:
         parts = tuple(replace(part, form="fixed") for part in found.parts)
         return replace(found, parts=parts)
 
+    def answered(self, value: Any) -> Found:
+        """The texts in an answer that is not a stream."""
+        return read_answer(value)
+
     def watches(self, go: Admitted) -> bool:
         """True when the answer is to be looked at."""
         return self.output is not None or bool(self.restore and go.placeholders)
 
     def after(self, value: Any, go: Admitted) -> Checks[tuple[Any, Verdict | None]]:
         """Check an answer that is not a stream, redact it, and restore into it."""
-        found = read_answer(value)
+        found = self.answered(value)
         if self.output is not None and found.parts:
             verdicts, _ = yield from self._check(self.output, found, go.placeholders)
             texts = _redacted(found, verdicts)

@@ -255,9 +255,9 @@ def _message_event(event: Any) -> Seen:
         message = get(event, "message")
         return Seen([], [], message_parts(message, ("message",), "assistant", kind))
     if kind == "message_delta":
-        path = ("delta", "stop_details")
-        details = get(get(event, "delta"), "stop_details")
-        return Seen([], [], item_parts(details, path, "assistant")[0])
+        parts, _ = item_parts(event, (), "assistant")
+        about = {"container", "usage"}
+        return Seen([], [], [part for part in parts if about.isdisjoint(part.path)])
     return Seen([], [], item_parts(get(event, "error"), ("error",), "assistant")[0])
 
 

@@ -15,7 +15,7 @@ from .guard import Guard
 if TYPE_CHECKING:
     from .call import GuardedCall
 
-__all__ = ["check_options", "guarded", "wrapper"]
+__all__ = ["around", "check_options", "guarded", "parameters", "wrapper"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,13 +109,17 @@ def guarded(
     # Half of what the package would load; a program that only checks texts needs none.
     from .call import GuardedCall
 
-    names = _names(fn, prompt)
+    names = parameters(fn, prompt)
     call = GuardedCall(fn, input, output, prompt, on_block, on_error, restore, names)
-    around = wrapper(call)
-    if inspect.isroutine(fn):
-        return functools.wraps(fn)(around)
+    return around(call)
+
+
+def around(call: GuardedCall) -> Callable[..., Any]:
+    """What takes the place of the guarded function, with its name and signature."""
+    if inspect.isroutine(call.fn):
+        return functools.wraps(call.fn)(wrapper(call))
     # The attributes of an object are not those of a function.
-    return functools.update_wrapper(around, fn, updated=())
+    return functools.update_wrapper(wrapper(call), call.fn, updated=())
 
 
 def wrapper(call: GuardedCall) -> Callable[..., Any]:
@@ -194,7 +198,7 @@ def _in_a_loop() -> bool:
     return True
 
 
-def _names(fn: Any, prompt: object) -> tuple[str, ...]:
+def parameters(fn: Any, prompt: object = None) -> tuple[str, ...]:
     """The names of the positional parameters."""
     try:
         parameters = inspect.signature(fn).parameters.values()
