@@ -388,15 +388,20 @@ async def test_endpoints_without_text_stay_open(both):
 
 def test_connections_past_the_requests_are_refused():
     client = openai.OpenAI(api_key="key", base_url="http://127.0.0.1:9/v1")
+    plain = [r for r in resources(client) if hasattr(type(r), "connect")]
+    assert plain
     guarded = guard_client(client, input=BAD)
-    found = [
-        resource for resource in resources(guarded) if hasattr(resource, "connect")
-    ]
-    assert found
-    for resource in found:
-        with pytest.raises(ConfigError, match="unguarded="):
-            resource.connect(model="m")
-    assert "connect" not in vars(client.realtime)
+    for resource in resources(guarded):
+        if hasattr(type(resource), "connect"):
+            with pytest.raises(ConfigError, match="unguarded="):
+                resource.connect(model="m")
+    for name in ("realtime", "live"):
+        if hasattr(client, name):
+            with pytest.raises(ConfigError, match=f"unguarded=\\('{name}',\\)"):
+                getattr(guarded, name).connect  # noqa: B018
+    open_one = guard_client(client, input=BAD, unguarded=("realtime",))
+    assert open_one.realtime.connect(model="m")
+    assert "connect" not in vars(client.responses)
 
 
 def resources(owner: Any, depth: int = 3) -> list[Any]:

@@ -15,7 +15,7 @@ from .items import Part, is_item, item_parts
 from .messages import Found, has_role, message_parts
 from .shapes import Path, at, changed, get, is_sequence
 
-__all__ = ["Undeliverable", "read_answer", "rewritten"]
+__all__ = ["Undeliverable", "parsed_again", "read_answer", "rewritten"]
 
 # A field that says a text again, parsed, and the one it is parsed from.
 _ECHOES = {
@@ -150,7 +150,14 @@ def rewritten(answer: Any, texts: Mapping[Path, Any]) -> Any:
 
 
 def _parsed_again(parsed: Any, text: str, path: Path) -> Any:
-    """The parsed form of a text, made anew from the redacted one."""
+    again = parsed_again(parsed, text)
+    if again is None:
+        raise Undeliverable(path)
+    return again
+
+
+def parsed_again(parsed: Any, text: str) -> Any:
+    """The parsed form of a text, made anew from the redacted one, or None."""
     validate = getattr(type(parsed), "model_validate_json", None)
     try:
         if validate is not None:
@@ -161,4 +168,4 @@ def _parsed_again(parsed: Any, text: str, path: Path) -> Any:
             return json.loads(text)
     except (ValueError, RecursionError):
         pass
-    raise Undeliverable(path) from None
+    return None

@@ -54,18 +54,16 @@ def guard_client(
     check_options(input, output, None, on_block, on_error, restore)
     if isinstance(unguarded, str) or not all(isinstance(n, str) for n in unguarded):
         raise ConfigError('unguarded is a tuple of names: unguarded=("files",)')
-    from .adapters.http import guard_http, is_http
+    from .adapters import families
     from .adapters.options import Options
 
     names = tuple(name.strip("/") for name in unguarded)
     options = Options(input, output, on_block, on_error, restore, names)
-    guarded: Any
-    if is_http(client):
-        guarded = guard_http(client, options)
-    else:
-        raise ConfigError(
-            f"guard_client does not know a {type(client).__name__}; it knows clients "
-            "of OpenAI and Anthropic. Guard the function that calls it with guarded"
-        )
-    result: Client = guarded
-    return result
+    for fits, guard in families():
+        if fits(client):
+            guarded: Client = guard(client, options)
+            return guarded
+    raise ConfigError(
+        f"guard_client does not know a {type(client).__name__}; it knows clients of "
+        "OpenAI, Anthropic and Google. Guard the function that calls it with guarded"
+    )

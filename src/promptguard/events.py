@@ -17,7 +17,7 @@ from .answers import candidate_parts, output_parts, rewritten
 from .errors import ConfigError
 from .items import Part, item_parts
 from .messages import message_parts
-from .shapes import Path, copied, get, is_sequence, only
+from .shapes import Path, at, copied, get, is_sequence, only
 
 __all__ = ["Key", "Piece", "Seen", "carrier", "kind_of", "seen"]
 
@@ -109,8 +109,16 @@ def carrier(chunk: Any, path: Path, text: str) -> Any:
         name, position = path[:2]
         assert isinstance(position, int)
         item = get(chunk, str(name))[position]
+        new: dict[str, Any]
         if path[2] == "text":
             new = {"text": text}
+        elif name == "candidates":
+            # What else stands in the part says what kind of text it is.
+            content = get(item, "content")
+            part = at(content, path[3:5])
+            new = {
+                "content": copied(content, {"parts": [copied(part, {"text": text})]})
+            }
         else:
             new = {str(path[2]): only(get(item, str(path[2])), path[3:], text)}
         blank = _none(item, "finish_reason", "finishReason", "logprobs")

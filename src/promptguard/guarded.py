@@ -139,7 +139,9 @@ def wrapper(call: GuardedCall) -> Callable[..., Any]:
         if go.blocked is None:
             return (yield from call.finish(fn(*go.args, **go.kwargs), go))
         answer = call.answer(go.blocked)
-        if answer is not None:
+        if hasattr(answer, "__next__"):
+            yield from answer
+        elif answer is not None:
             yield answer
 
     async def coroutine(*args: Any, **kwargs: Any) -> Any:

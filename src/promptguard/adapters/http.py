@@ -14,17 +14,17 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 from ..arguments import SETTING_NAMES, read
-from ..call import Admitted, GuardedCall
-from ..chunks import Chunks
-from ..errors import Blocked, ConfigError
+from ..call import Admitted
+from ..errors import ConfigError
 from ..guarded import wrapper
 from ..messages import Found
 from ..shapes import copied
-from ..streams import AsyncGuardedStream, GuardedStream
-from ..verdict import Verdict
+from .calls import ClientCall
+from .closed import Shut, closed, refused
 from .endings import Told, made, whole
 from .options import Options
 
@@ -54,8 +54,10 @@ GUARDED: dict[tuple[str, str], str | None] = {
 }
 # These send no text of a user's, and their answers hold none of a model's.
 PLAIN = frozenset({("get", "models"), ("get", "models/*"), ("delete", "")})
-# Resources that open a connection of their own, past every request.
-_SOCKETS = ("realtime", "responses", "beta.realtime", "beta.responses")
+# Resources that open connections of their own, past every request: those that do
+# nothing else, and those that have a method for it.
+_SOCKETS = ("live", "realtime")
+_CONNECTING = ("responses",)
 _BEFORE_PATH = re.compile(r"(?:[a-z]+://[^/]*)?/*(?:v\d+/)?")
 # Of an answer that is not parsed yet, what says nothing of its text.
 _ABOUT_ANSWER = frozenset(
@@ -92,23 +94,22 @@ def guard_http(client: Any, options: Options) -> Any:
                 f"this {type(client).__name__} cannot be guarded: its endpoints are "
                 "bound to it for good; use a release of the client that is supported"
             )
-    for path in _SOCKETS:
-        if not options.leaves_out(path.replace(".", "/")):
-            _close(twin, path)
+    _close(twin, "", options)
+    if hasattr(type(twin), "beta"):
+        _close(twin.beta, "beta/", options)
     return twin
 
 
-def _close(twin: Any, path: str) -> None:
-    """Refuse the resource's own connections."""
-    resource = functools.reduce(
-        lambda owner, name: getattr(owner, name, None), path.split("."), twin
-    )
-    if hasattr(resource, "connect"):
-
-        def connect(*args: Any, **kwargs: Any) -> Any:
-            raise _refused(f"{path.replace('.', '/')}/connect", path.replace(".", "/"))
-
-        resource.connect = connect
+def _close(owner: Any, above: str, options: Options) -> None:
+    """Refuse the connections that resources open themselves."""
+    for name in (*_SOCKETS, *_CONNECTING):
+        path = f"{above}{name}"
+        if options.leaves_out(path) or not hasattr(type(owner), name):
+            continue
+        if name in _SOCKETS:
+            setattr(owner, name, Shut(path))
+        elif hasattr(resource := getattr(owner, name), "connect"):
+            resource.connect = closed(f"{path}/connect")
 
 
 def _request(send: Callable[..., Any], options: Options) -> Callable[..., Any]:
@@ -130,8 +131,9 @@ def _request(send: Callable[..., Any], options: Options) -> Callable[..., Any]:
             return await fn(**body)
 
         bits = next(iter(get_args(streams)), dict)
+        waits = inspect.iscoroutinefunction(send)
         one = HttpCall(
-            afn if inspect.iscoroutinefunction(send) else fn,
+            afn if waits else fn,
             options.input,
             options.output if kind is not None else None,
             None,
@@ -139,11 +141,10 @@ def _request(send: Callable[..., Any], options: Options) -> Callable[..., Any]:
             options.on_error,
             options.restore and kind is not None,
             (),
-            kind=kind,
-            body=body,
-            cast=cast,
-            bits=bits if stream else None,
-            waits=inspect.iscoroutinefunction(send),
+            streams=stream,
+            waits=waits,
+            whole=None if kind is None else partial(_said, cast, kind, body),
+            teller=lambda: Told(kind or "", body, bits),
         )
         return wrapper(one), body
 
@@ -182,19 +183,12 @@ def _endpoint(request: Any, options: Options) -> tuple[bool, str | None]:
             return False, None
         if (method, known) in GUARDED:
             return True, GUARDED[method, known]
-    raise _refused(f"{method.upper()} {_shown(path)}", parts[0])
+    raise refused(f"{method.upper()} {_shown(path)}", parts[0])
 
 
 def _shown(path: str) -> str:
     """The path without what may be somebody's data."""
     return "/".join(p if p.replace("_", "").isalpha() else "*" for p in path.split("/"))
-
-
-def _refused(endpoint: str, name: str) -> ConfigError:
-    return ConfigError(
-        f"{endpoint} carries text that no guard looks at. Call it on the client that "
-        f"is not guarded, or say that you mean it: unguarded=({name!r},)"
-    )
 
 
 def _body(request: Any) -> dict[str, Any]:
@@ -217,41 +211,23 @@ def _body(request: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpCall(GuardedCall):
+class HttpCall(ClientCall):
     """One request of a client."""
-
-    kind: str | None
-    body: Mapping[str, Any]
-    cast: Any
-    bits: Any
-    waits: bool
 
     def found(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found:
         """The texts of the request; one without a body has none."""
-        return read((), kwargs, settings=SETTINGS) if self.body else Found(())
-
-    def answer(self, verdict: Verdict) -> Any:
-        return self._shaped(GuardedCall.answer(self, verdict), verdict)
-
-    async def aanswer(self, verdict: Verdict) -> Any:
-        return self._shaped(await GuardedCall.aanswer(self, verdict), verdict)
+        return read((), kwargs, settings=SETTINGS) if kwargs else Found(())
 
     def finish(self, value: Any, go: Admitted) -> Any:
-        if not self.watches(go):
-            return value
-        if _is_raw(value):
+        if self.watches(go) and _is_raw(value):
             return _Raw(value, lambda **to: self.finish(value.parse(**to), go))
-        if hasattr(value, "__next__"):
-            return _Stream(value, self.chunks(go), self._ends(), self._told())
-        if hasattr(value, "__anext__"):
-            return _AsyncStream(value, self.chunks(go), self._aends(), self._told())
-        return GuardedCall.finish(self, value, go)
+        return ClientCall.finish(self, value, go)
 
     async def afinish(self, value: Any, go: Admitted) -> Any:
         if not self.watches(go) or not _is_raw(value):
             if hasattr(value, "__anext__"):
                 return self.finish(value, go)
-            return await GuardedCall.afinish(self, value, go)
+            return await ClientCall.afinish(self, value, go)
         if inspect.iscoroutinefunction(value.parse):
 
             async def parse(**to: Any) -> Any:
@@ -262,99 +238,9 @@ class HttpCall(GuardedCall):
         answer = await self.afinish(value.parse(), go)
         return _Raw(value, lambda: answer)
 
-    def _ends(self) -> Callable[[Verdict], Any]:
-        return lambda verdict: GuardedCall.answer(self, verdict)
 
-    def _aends(self) -> Callable[[Verdict], Any]:
-        async def answer(verdict: Verdict) -> Any:
-            if callable(self.on_block):
-                return await GuardedCall.aanswer(self, verdict)
-            return GuardedCall.answer(self, verdict)
-
-        return answer
-
-    def _told(self) -> Told:
-        return Told(self.kind or "", self.body, self.bits)
-
-    def _shaped(self, answer: Any, verdict: Verdict) -> Any:
-        """What ``on_block`` gave, in the shape that the caller waits for."""
-        if not isinstance(answer, str):
-            return answer
-        if self.kind is None:
-            # There is no saying a text with numbers.
-            raise Blocked(verdict)
-        if self.bits is None:
-            return made(self.cast, whole(self.kind, self.body, answer))
-        chunks = Chunks(None, self.on_error)
-        if self.waits:
-            return _AsyncStream(_Nothing(), chunks, _none, self._told(), answer)
-        return _Stream(_Nothing(), chunks, _none, self._told(), answer)
-
-
-class _Stream(GuardedStream):
-    """A stream that ends the way its client expects."""
-
-    def __init__(
-        self, upstream: Any, chunks: Chunks, answer: Any, told: Told, says: str = ""
-    ) -> None:
-        super().__init__(upstream, chunks, answer)
-        self._told = told
-        self._ready.extend(told.ending(says) if says else ())
-
-    def _ending(self, answer: Any) -> list[Any]:
-        if isinstance(answer, str):
-            return self._told.ending(answer)
-        return super()._ending(answer)
-
-    def __next__(self) -> Any:
-        chunk = super().__next__()
-        self._told.note(chunk)
-        return chunk
-
-
-class _AsyncStream(AsyncGuardedStream):
-    """The same for ``async for``."""
-
-    def __init__(
-        self, upstream: Any, chunks: Chunks, answer: Any, told: Told, says: str = ""
-    ) -> None:
-        super().__init__(upstream, chunks, answer)
-        self._told = told
-        self._ready.extend(told.ending(says) if says else ())
-
-    def _ending(self, answer: Any) -> list[Any]:
-        if isinstance(answer, str):
-            return self._told.ending(answer)
-        return super()._ending(answer)
-
-    async def __anext__(self) -> Any:
-        chunk = await super().__anext__()
-        self._told.note(chunk)
-        return chunk
-
-
-class _Nothing:
-    """The upstream of a request that was never sent, and its response."""
-
-    @property
-    def response(self) -> _Nothing:
-        return self
-
-    def __next__(self) -> Any:
-        raise StopIteration
-
-    async def __anext__(self) -> Any:
-        raise StopAsyncIteration
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
-
-
-def _none(verdict: Verdict) -> None:
-    return None
+def _said(cast: Any, kind: str, body: Mapping[str, Any], text: str) -> Any:
+    return made(cast, whole(kind, body, text))
 
 
 def _is_raw(value: Any) -> bool:

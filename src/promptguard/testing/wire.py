@@ -45,7 +45,7 @@ class Wire:
 def wire_of(path: str) -> Wire | None:
     """How the endpoint at a path speaks, or None where there is none."""
     path = path.partition("?")[0]
-    google = path.startswith("/v1beta/models/") and (
+    google = path.startswith(("/v1/models/", "/v1beta/models/")) and (
         path.endswith((":generateContent", ":streamGenerateContent"))
     )
     return _GOOGLE if google else _WIRES.get(path)
