@@ -227,7 +227,7 @@ def test_before_a_block_goes_the_text_before_it_and_nothing_else():
         3,
         None,
         {"type": "content_block_delta"},
-        {"choices": [{"index": 0, "text": "old"}]},
+        {"choices": [{"index": 0, "text": 3}]},
         {"choices": [{"index": 0, "message": {"content": "whole"}}]},
         chunk(content=3),
         chunk(content=[{"type": "image_url"}]),

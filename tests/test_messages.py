@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from promptguard import ConfigError
+from promptguard.answers import Undeliverable, read_answer, rewritten
 from promptguard.arguments import read, read_value
-from promptguard.messages import Undeliverable, read_answer, rewritten
 from promptguard.shapes import changed, copied
 from promptguard.shapes import only as only_text
 
@@ -349,7 +349,7 @@ def test_known_answers(answer, expected):
         ["a"],
         {"answer": "a"},
         object(),
-        {"choices": [{"text": "a"}]},
+        {"choices": [{"text": 3}]},
         {"choices": [{"delta": {"content": "a"}}]},
         completion(content=3),
         completion(content=None, tool_calls=[{"function": {"arguments": {"a": 1}}}]),

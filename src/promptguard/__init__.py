@@ -9,6 +9,7 @@ def ask(prompt: str) -> str: ...
 import typing as _typing
 
 from ._costs import Budget
+from .clients import guard_client
 from .combining import AnyOf, Only, Then
 from .engine import Engine, Step
 from .errors import (
@@ -26,6 +27,7 @@ from .operators import Hash, Mask, Remove
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
+from .tools import guard_tool
 from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
@@ -85,6 +87,8 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Verdict",
     "capture",
     "escalate",
+    "guard_client",
+    "guard_tool",
     "guarded",
     "on_verdict",
     "reask",

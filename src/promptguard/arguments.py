@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .errors import ConfigError
-from .messages import Found, Part, has_role, is_chat, read_chat, unknown_shape
+from .items import Part
+from .messages import Found, has_role, is_chat, read_chat, unknown_shape
 from .shapes import Path, is_sequence
 
 __all__ = ["read", "read_value"]
@@ -51,6 +52,7 @@ def read(
     kwargs: Mapping[str, Any],
     names: Sequence[str] = (),
     prompt: str | None = None,
+    settings: frozenset[str] | None = None,
 ) -> Found:
     """Find the texts in the arguments of a call.
 
@@ -60,6 +62,7 @@ def read(
         names: The names of the positional parameters; the last one is used again for
             arguments beyond them.
         prompt: The only parameter to read.
+        settings: The parameters that say how to answer, where they are known.
 
     Raises:
         ConfigError: There is no text, or something unknown where one should be.
@@ -80,6 +83,7 @@ def read(
     opened = [inner for outer in arguments for inner in _opened(outer)]
     chats = [_is_messages(name, value) for _, name, value in opened]
     skipped = SETTING_NAMES if any(chats) else TRUSTED_NAMES
+    skipped = skipped if settings is None else settings
     for (path, name, value), chat in zip(opened, chats, strict=True):
         if chat:
             found.chat(path, name, value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from ._costs import Limit
+from .answers import read_answer
 from .arguments import read, read_value
 from .chunks import Chunks
 from .conversation import Conversation, current
@@ -30,7 +31,7 @@ from .handlers import (
 )
 from .hooks import emit, unseen
 from .instead import in_place
-from .messages import Found, read_answer
+from .messages import Found
 from .placeholders import Placeholders
 from .reasking import told
 from .shapes import changed
@@ -57,17 +58,9 @@ class Admitted(NamedTuple):
     conversation: Conversation | None = None
 
 
-def _as_it_is(words: str) -> Any:
-    return words
-
-
 @dataclass(frozen=True, slots=True)
 class GuardedCall:
-    """A guarded function: what happens before it is called, and after.
-
-    Args:
-        place: Puts words into an answer where the function was not called.
-    """
+    """A guarded function: what happens before it is called, and after."""
 
     fn: Callable[..., Any]
     input: Guard | None
@@ -77,9 +70,9 @@ class GuardedCall:
     on_error: OnError
     restore: bool
     names: tuple[str, ...]
+    _: KW_ONLY
     dry_run: bool = False
     budget: Limit = None
-    place: Callable[[str], Any] = _as_it_is
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checks[Admitted]:
         """Check the arguments and redact them."""
@@ -90,7 +83,7 @@ class GuardedCall:
         if not self.dry_run:
             return (yield from self._before(self.input, args, kwargs, talk))
         try:
-            found = self._texts(args, kwargs)
+            found = self.found(args, kwargs)
             verdicts, _ = yield from self._check(self.input, found, own, talk, None)
             emit(tuple(replace(verdict, dry_run=True) for verdict in verdicts))
             if talk is not None:
@@ -98,6 +91,38 @@ class GuardedCall:
         except PromptGuardError as error:
             unseen(error)
         return Admitted(args, kwargs, own, conversation=talk)
+
+    def found(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found:
+        """The texts in the arguments."""
+        if self.prompt is None or isinstance(self.prompt, str):
+            return read(args, kwargs, self.names, self.prompt)
+        found = read_value(self.prompt(*args, **kwargs))
+        parts = tuple(replace(part, form="fixed") for part in found.parts)
+        return replace(found, parts=parts)
+
+    def answered(self, value: Any) -> Found:
+        """The texts in an answer that is not a stream."""
+        return read_answer(value)
+
+    def worded(self, words: str, value: Any) -> Any:
+        """Words in place of an answer, in an answer of the same shape."""
+        return in_place(value, words)
+
+    def shaped(self, answer: Any, verdict: Verdict) -> Any:
+        """What ``on_block`` gave, in the shape that the caller waits for."""
+        return answer
+
+    def stream(self, value: Any, chunks: Chunks, end: Callable[[Verdict], Any]) -> Any:
+        """What stands in for a stream; ``end`` gives what it ends with."""
+        return GuardedStream(value, chunks, end)
+
+    def astream(self, value: Any, chunks: Chunks, end: Callable[[Verdict], Any]) -> Any:
+        """The same for ``async for``."""
+        return AsyncGuardedStream(value, chunks, end)
+
+    def last_chunk(self, words: str, chunks: Chunks) -> Any:
+        """Words as the last chunk of a stream."""
+        return chunks.place(words)
 
     def watches(self, go: Admitted) -> bool:
         """True when the answer is to be looked at."""
@@ -119,11 +144,12 @@ class GuardedCall:
             if blocked is None:
                 return answer
             if not left:
-                place = partial(in_place, value)
-                return (yield from answered(handler, blocked, words, place))
-            assert not callable(self.prompt)  # check_reask refuses the two together
-            more = go.args, go.kwargs, self.names, self.prompt, note(blocked)
-            value = yield Call(self.fn, *told(*more))
+                place = partial(self.worded, value=value)
+                said = yield from answered(handler, blocked, words, place)
+                return self.shaped(said, blocked)
+            parts = self.found(go.args, dict(go.kwargs)).parts
+            more = told(go.args, go.kwargs, self.names, parts, note(blocked))
+            value = yield Call(self.fn, *more)
             if _is_stream(value):
                 raise no_stream()
 
@@ -155,13 +181,6 @@ class GuardedCall:
     async def _later(self, value: Any, go: Admitted) -> Any:
         return await self.afinish(await value, go)
 
-    def _texts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Found:
-        if self.prompt is None or isinstance(self.prompt, str):
-            return read(args, kwargs, self.names, self.prompt)
-        found = read_value(self.prompt(*args, **kwargs))
-        parts = tuple(replace(part, form="fixed") for part in found.parts)
-        return replace(found, parts=parts)
-
     def _before(
         self,
         guard: Guard,
@@ -169,7 +188,7 @@ class GuardedCall:
         kwargs: dict[str, Any],
         talk: Conversation | None,
     ) -> Checks[Admitted]:
-        found = self._texts(args, kwargs)
+        found = self.found(args, kwargs)
         own = None if talk is None else talk.placeholders
         handler = last(self.on_block)
         verdicts, placeholders = yield from self._check(guard, found, own, talk, own)
@@ -179,7 +198,8 @@ class GuardedCall:
         emit(verdicts)
         blocked = first_blocked(verdicts)
         if blocked is not None:
-            answer = yield from answered(handler, blocked, words, self.place)
+            said = yield from answered(handler, blocked, words, str)
+            answer = self.shaped(said, blocked)
             return Admitted(args, kwargs, over=True, answer=answer)
         texts = redactions(found, verdicts)
         if talk is not None:
@@ -193,7 +213,7 @@ class GuardedCall:
         self, value: Any, go: Admitted, handler: Any
     ) -> Checks[tuple[Any, Verdict | None, str | None]]:
         """The answer; or why it is blocked, and what an escalation says instead."""
-        found = read_answer(value)
+        found = self.answered(value)
         if self.output is not None and found.parts:
             guard, own, talk = self.output, go.placeholders, go.conversation
             verdicts, values = yield from self._check(guard, found, own, talk, None)
@@ -219,7 +239,7 @@ class GuardedCall:
         """Look at an answer that goes on as it is."""
         own, talk = go.placeholders, go.conversation
         try:
-            found = read_answer(value)
+            found = self.answered(value)
             if self.output is not None and found.parts:
                 checks = self._check(self.output, found, own, talk, None)
                 verdicts, _ = yield from checks
@@ -251,13 +271,14 @@ class GuardedCall:
             return await arun(self._end(verdict, chunks))
 
         if hasattr(value, "__next__"):
-            return GuardedStream(value, chunks, answer)
-        return AsyncGuardedStream(value, chunks, aanswer)
+            return self.stream(value, chunks, answer)
+        return self.astream(value, chunks, aanswer)
 
     def _end(self, verdict: Verdict, chunks: Chunks) -> Checks[Any]:
         """The last chunk of a stream that is blocked."""
         handler = self.on_block
-        return (yield from answered(handler, verdict, chunks.words, chunks.place))
+        place = partial(self.last_chunk, chunks=chunks)
+        return (yield from answered(handler, verdict, chunks.words, place))
 
     def _decided(
         self,

@@ -2,8 +2,9 @@
 
 Every text in a stream has a gate of its own: the text of each choice, its refusal,
 its reasoning, the arguments of each tool call. What a gate lets out goes into the
-chunk at hand; what is left when a choice ends goes into a copy of the last chunk that
-had some of that text, before the chunk that ends the choice.
+chunk at hand; what is left when a text ends goes into a copy of the last chunk that
+had some of it, before the chunk that ends it. Where a chunk says a finished text again,
+it says what the gate let out.
 """
 
 from __future__ import annotations
@@ -13,24 +14,27 @@ from functools import partial
 from typing import Any
 
 from ._costs import Limit
+from .answers import Undeliverable, rewritten
 from .engine import OnError
 from .errors import Blocked, ConfigError
+from .escapes import raised
+from .events import Key, Piece, Seen, carrier, seen
 from .guard import Guard
 from .handlers import Escalate, decided
 from .hooks import emit
 from .instead import in_chunk
-from .messages import Form, Part, Undeliverable, message_parts, rewritten
+from .items import Form, Part
 from .placeholders import Placeholders
 from .restoring import Restorer
-from .shapes import Path, at, copied, get, is_sequence, only
+from .shapes import Path, at
 from .stream import Gate
 from .verdict import Verdict
 
 __all__ = ["Chunks"]
 
 Released = Generator[Any, Any, list[Any]]
+Step = Generator[Any, Any, str]
 Decided = Generator[Any, Any, tuple[Verdict, str | None]]
-Key = tuple[str | int, ...]
 
 
 class Chunks:
@@ -65,8 +69,10 @@ class Chunks:
         self._on_block = on_block
         self._placeholders = Placeholders()
         self._channels: dict[Key, _Channel] = {}
-        self._ended: set[int] = set()
+        self._ended: set[Key] = set()
         self._last: tuple[Any, Path] = ("", ())
+        # Finished texts, and what the gates made of them.
+        self._said: dict[tuple[bool, str], str] = {}
         # After a block: what may still go of the text before it.
         self.rest: list[Any] = []
         # After a block: what an escalation says instead.
@@ -111,40 +117,52 @@ class Chunks:
 
     def _feed(self, chunk: Any) -> Released:
         if isinstance(chunk, str):
-            channel = self._channel((), None)
+            channel = self._channel(Piece((), (), chunk, prose=True))
             text = yield from channel.step(chunk)
             return [text] if text or not chunk else []
-        choices = get(chunk, "choices")
-        if not is_sequence(choices):
-            raise ConfigError(
-                f"cannot find the text in a chunk of type {type(chunk).__name__}; "
-                "streams of str and of chat completion chunks are known"
-            )
+        held = seen(chunk)
         out: list[Any] = []
         texts: dict[Path, str] = {}
-        for position, choice in enumerate(choices):
-            index = get(choice, "index")
-            index = index if isinstance(index, int) else position
-            last: dict[Key, Path] = {}
-            for part in _parts(choice, position):
-                key = _key(index, choice, part.path)
-                channel = self._channel(key, part)
-                self._last = channel.last = chunk, part.path
-                text = yield from channel.step(part.text)
-                texts[part.path] = text
-                last[key] = part.path
-            if not get(choice, "finish_reason"):
-                continue
-            self._ended.add(index)
-            for key in [key for key in self._channels if key[:1] == (index,)]:
-                channel = self._channels[key]
-                text = yield from channel.step("", end=True)
-                del self._channels[key]
-                if key in last:
-                    texts[last[key]] += text
-                elif text:
-                    out.append(channel.carrier(text))
+        last: dict[Key, Path] = {}
+        for piece in held.pieces:
+            channel = self._channel(piece)
+            self._last = channel.last = chunk, piece.path
+            texts[piece.path] = yield from channel.step(piece.text)
+            last[piece.key] = piece.path
+        for key in self._ending(held):
+            channel = self._channels[key]
+            text = yield from channel.step("", end=True)
+            del self._channels[key]
+            self._said[channel.prose, channel.raw] = channel.out
+            if key in last:
+                texts[last[key]] += text
+            elif text:
+                out.append(channel.carrier(text))
+        for part in held.parts:
+            texts[part.path] = yield from self._whole(part)
         return [*out, _with(chunk, texts)]
+
+    def _ending(self, held: Seen) -> list[Key]:
+        """The keys of the texts that end with a chunk."""
+        self._ended.update(held.ends)
+        return [
+            key
+            for key in self._channels
+            if any(key[: len(end)] == end for end in held.ends)
+        ]
+
+    def _whole(self, part: Part) -> Step:
+        """What may go of a text that stands in a chunk from its first to its last."""
+        known = self._said.get((part.prose, part.text))
+        if known is not None:
+            return known
+        channel = self._made(part.form == "json", part.prose)
+        text = yield from channel.step(part.text)
+        text += yield from channel.step("", end=True)
+        if part.form == "fixed" and text != part.text:
+            raise Blocked(raised(channel.verdict()))
+        self._said[part.prose, part.text] = text
+        return text
 
     def _end(self) -> Released:
         out: list[Any] = []
@@ -155,32 +173,35 @@ class Chunks:
         self._channels.clear()
         return out
 
-    def _channel(self, key: Key, part: Part | None) -> _Channel:
+    def _channel(self, piece: Piece) -> _Channel:
+        key = piece.key
         channel = self._channels.get(key)
         if channel is None:
-            if key and key[0] in self._ended:
+            if any(key[:size] in self._ended for size in range(1, len(key) + 1)):
                 raise ConfigError(
                     f"choice {key[0]} of the stream goes on after its finish_reason, "
                     "so its text cannot be checked as a whole"
                 )
-            gate = restorer = None
-            if self._guard is not None:
-                json = part is not None and part.form == "json"
-                gate = Gate(
-                    self._guard,
-                    self._placeholders,
-                    on_error=self._on_error,
-                    json=json,
-                    own=self._own,
-                    hold=isinstance(self._on_block, Escalate),
-                    budget=self._budget,
-                )
-            if self._restore and self._own and key[1:] in ((), ("content",)):
-                restorer = Restorer(self._own)
-            form: Form = "text" if part is None else part.form
-            channel = _Channel(gate, restorer, partial(self._decided, form), self._tell)
-            self._channels[key] = channel
+            channel = self._channels[key] = self._made(piece.json, piece.prose)
         return channel
+
+    def _made(self, json: bool, prose: bool) -> _Channel:
+        gate = restorer = None
+        if self._guard is not None:
+            gate = Gate(
+                self._guard,
+                self._placeholders,
+                on_error=self._on_error,
+                json=json,
+                own=self._own,
+                hold=isinstance(self._on_block, Escalate),
+                budget=self._budget,
+            )
+        if self._restore and self._own and prose:
+            restorer = Restorer(self._own)
+        form: Form = "json" if json else "text"
+        decide = partial(self._decided, form)
+        return _Channel(gate, restorer, prose, decide, self._tell)
 
     def _decided(self, form: Form, verdict: Verdict) -> Decided:
         """What an escalation makes of a text that is blocked."""
@@ -200,20 +221,35 @@ class _Channel:
         self,
         gate: Gate | None,
         restorer: Restorer | None,
+        prose: bool,
         decide: Callable[[Verdict], Decided],
         tell: Callable[[Verdict], None],
     ) -> None:
         self._gate = gate
         self._restorer = restorer
+        self.prose = prose
         self._decide = decide
         self._tell = tell
         self.last: tuple[Any, Path] = ("", ())
         self.rest = ""
         self.words: str | None = None
         self._told = False
+        self._in: list[str] = []
+        self._out: list[str] = []
 
-    def step(self, text: str, end: bool = False) -> Generator[Any, Any, str]:
+    @property
+    def raw(self) -> str:
+        """What came of the text."""
+        return "".join(self._in)
+
+    @property
+    def out(self) -> str:
+        """What went of the text."""
+        return "".join(self._out)
+
+    def step(self, text: str, end: bool = False) -> Step:
         """What of the text may go."""
+        self._in.append(text)
         if self._gate is not None:
             self._gate.feed(text)
             try:
@@ -231,7 +267,15 @@ class _Channel:
             else:
                 if end:
                     self._tell(self._gate.verdict())
-        return text if self._restorer is None else self._restorer.feed(text, end)
+        if self._restorer is not None:
+            text = self._restorer.feed(text, end)
+        self._out.append(text)
+        return text
+
+    def verdict(self) -> Verdict:
+        """What the guards made of the text so far."""
+        assert self._gate is not None
+        return self._gate.verdict()
 
     def leave(self) -> None:
         if self._gate is not None and not self._told:
@@ -239,48 +283,7 @@ class _Channel:
 
     def carrier(self, text: str) -> Any:
         """A chunk that carries the text and nothing else."""
-        chunk, path = self.last
-        if not path:
-            return text
-        position = path[1]
-        assert isinstance(position, int)
-        choice = get(chunk, "choices")[position]
-        delta = only(get(choice, "delta"), path[3:], text)
-        choice = copied(
-            choice, {**_none(choice, "finish_reason", "logprobs"), "delta": delta}
-        )
-        return copied(chunk, {**_none(chunk, "usage"), "choices": [choice]})
-
-
-def _parts(choice: Any, position: int) -> list[Part]:
-    """The texts in one choice of a chunk."""
-    delta = get(choice, "delta")
-    if delta is None:
-        if get(choice, "message") is None and get(choice, "text") is None:
-            return []
-        raise ConfigError(
-            f"choice {position} of a chunk has no delta; only chat completion chunks "
-            "are known"
-        )
-    path = ("choices", position, "delta")
-    parts = message_parts(delta, path, "assistant", f"choice {position} of a chunk")
-    if any(part.form == "fixed" or part.coverage < 1 for part in parts):
-        raise ConfigError(
-            "audio and images cannot be checked while they stream; ask for the answer "
-            "without stream=True, or without output guards"
-        )
-    return parts
-
-
-def _key(index: int, choice: Any, path: Path) -> Key:
-    """Which text a part belongs to; the same in every chunk of the stream."""
-    if path[3] == "content" or len(path) < 6:
-        return index, path[3]
-    # What comes in lists says by an index of its own where it belongs.
-    name, position, kind = path[3:6]
-    item = get(get(choice, "delta"), str(name))[position]
-    number = get(item, "index")
-    return index, name, number if isinstance(number, int) else position, kind
+        return carrier(*self.last, text)
 
 
 def _with(chunk: Any, texts: Mapping[Path, str]) -> Any:
@@ -294,7 +297,3 @@ def _with(chunk: Any, texts: Mapping[Path, str]) -> Any:
         "a chunk holds its text a second time, parsed, where it cannot be held back; "
         "guard the stream of plain chunks"
     )
-
-
-def _none(value: Any, *names: str) -> dict[str, None]:
-    return {name: None for name in names if get(value, name) is not None}

@@ -22,7 +22,8 @@ from .engine import Engine, OnError
 from .errors import ConfigError
 from .guard import Guard
 from .hooks import emit
-from .messages import TRUSTED_ROLES, Part, is_chat
+from .items import Part
+from .messages import TRUSTED_ROLES, is_chat
 from .placeholders import Placeholders, redact
 from .shapes import Path, get, is_sequence
 from .text import Text

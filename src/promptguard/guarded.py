@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 from ._costs import Limit, limit_of
 from .engine import OnError
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from .call import GuardedCall
     from .policy import Policy
 
-__all__ = ["guarded"]
+__all__ = [
+    "Settings",
+    "around",
+    "check_options",
+    "guarded",
+    "parameters",
+    "settled",
+    "wrapper",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,21 +133,14 @@ def guarded(
             f"guarded takes a function, not a {type(fn).__name__}; pass guards as "
             "input= and output="
         )
-    if (input is None and output is None) or policy is not None or route is not None:
-        if input is not None or output is not None:
-            raise ConfigError("pass guards or a policy, not both")
-        if on_error != "block" or restore or dry_run or budget is not None:
-            raise ConfigError(
-                "with a policy, on_error, restore, dry_run and budget are those of the "
-                "policy"
-            )
-        found = _policy(policy, route)
-        input, output, on_error = found.input, found.output, found.on_error
-        restore, dry_run, budget = found.restore, found.dry_run, found.budget
-        on_block = found.on_block if on_block is None else on_block
-    limit_of(budget)
+    settings = settled(
+        Settings(input, output, on_block, on_error, restore, dry_run, budget),
+        policy,
+        route,
+    )
+    input, output, on_block, on_error, restore, dry_run, budget = settings
     if fn is None:
-        _options(input, output, prompt, on_block, on_error, restore, dry_run)
+        check_options(input, output, prompt, on_block, on_error, restore, dry_run)
         return functools.partial(
             guarded,
             input=input,
@@ -151,26 +152,30 @@ def guarded(
             dry_run=dry_run,
             budget=budget,
         )
-    _options(input, output, prompt, on_block, on_error, restore, dry_run)
+    check_options(input, output, prompt, on_block, on_error, restore, dry_run)
     # Half of what the package would load; a program that only checks texts needs none.
     from .call import GuardedCall
 
-    names = _names(fn, prompt)
-    options = input, output, prompt, on_block, on_error, restore, names, dry_run
-    call = GuardedCall(fn, *options, budget=budget)
+    names = parameters(fn, prompt)
+    options = input, output, prompt, on_block, on_error, restore, names
+    call = GuardedCall(fn, *options, dry_run=dry_run, budget=budget)
     if on_block is not None:
         from .handlers import check_reask
 
         whole = output is not None
         check_reask(on_block, streams=_streams(fn), output=whole, prompt=prompt)
-    wrapper = _wrapper(call)
-    if inspect.isroutine(fn):
-        return functools.wraps(fn)(wrapper)
+    return around(call)
+
+
+def around(call: GuardedCall) -> Callable[..., Any]:
+    """What takes the place of the guarded function, with its name and signature."""
+    if inspect.isroutine(call.fn):
+        return functools.wraps(call.fn)(wrapper(call))
     # The attributes of an object are not those of a function.
-    return functools.update_wrapper(wrapper, fn, updated=())
+    return functools.update_wrapper(wrapper(call), call.fn, updated=())
 
 
-def _wrapper(call: GuardedCall) -> Callable[..., Any]:
+def wrapper(call: GuardedCall) -> Callable[..., Any]:
     """The function that takes the place of the guarded one, of the same kind."""
     from .streams import arun, run
 
@@ -186,7 +191,9 @@ def _wrapper(call: GuardedCall) -> Callable[..., Any]:
         go = run(call.before(args, kwargs))
         if not go.over:
             return (yield from call.finish(fn(*go.args, **go.kwargs), go))
-        if go.answer is not None:
+        if hasattr(go.answer, "__next__"):
+            yield from go.answer
+        elif go.answer is not None:
             yield go.answer
 
     async def coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -247,7 +254,7 @@ def _in_a_loop() -> bool:
     return True
 
 
-def _names(fn: Any, prompt: object) -> tuple[str, ...]:
+def parameters(fn: Any, prompt: object = None) -> tuple[str, ...]:
     """The names of the positional parameters."""
     try:
         parameters = inspect.signature(fn).parameters.values()
@@ -262,8 +269,35 @@ def _names(fn: Any, prompt: object) -> tuple[str, ...]:
     )
 
 
-def _policy(policy: object, route: object) -> Policy:
-    """The policy that is meant, or found by name."""
+class Settings(NamedTuple):
+    """What is checked and what happens then, from code or from a policy."""
+
+    input: Guard | None
+    output: Guard | None
+    on_block: Any
+    on_error: OnError
+    restore: bool
+    dry_run: bool
+    budget: Limit
+
+
+def settled(given: Settings, policy: object, route: object) -> Settings:
+    """The settings, or where there are no guards those of the policy that is meant.
+
+    Raises:
+        ConfigError: Both are given, or the policy is not there or not right.
+    """
+    limit_of(given.budget)
+    bare = given.input is None and given.output is None
+    if not bare and policy is None and route is None:
+        return given
+    if not bare:
+        raise ConfigError("pass guards or a policy, not both")
+    if given != Settings(None, None, given.on_block, "block", False, False, None):
+        raise ConfigError(
+            "with a policy, on_error, restore, dry_run and budget are those of the "
+            "policy"
+        )
     from .policy import Policy
 
     if policy is None or isinstance(policy, str | os.PathLike):
@@ -273,21 +307,28 @@ def _policy(policy: object, route: object) -> Policy:
             f"policy must be a Policy or the path of a file, not a "
             f"{type(policy).__name__}"
         )
-    if route is None:
-        return policy
-    if not isinstance(route, str):
+    if route is not None and not isinstance(route, str):
         raise ConfigError(f"route must be a name, not a {type(route).__name__}")
-    return policy.route(route)
+    found = policy if route is None else policy.route(route)
+    return Settings(
+        found.input,
+        found.output,
+        found.on_block if given.on_block is None else given.on_block,
+        found.on_error,
+        found.restore,
+        found.dry_run,
+        found.budget,
+    )
 
 
-def _options(
+def check_options(
     input: object,
     output: object,
     prompt: object,
     on_block: object,
     on_error: object,
     restore: object,
-    dry_run: object,
+    dry_run: object = False,
 ) -> None:
     """Refuse what cannot be meant, before the first call."""
     for name, guard in (("input", input), ("output", output)):

@@ -18,7 +18,7 @@ from typing import Any
 from .errors import Blocked, ConfigError
 from .escapes import raised, still_json
 from .guard import Guard
-from .messages import Form
+from .items import Form
 from .placeholders import Placeholders, redact
 from .text import Text
 from .turns import Window, checked
@@ -71,10 +71,9 @@ class Escalate:
 def replace(text: str) -> Replace:
     """Give this text in place of what was blocked, in an answer of the same shape.
 
-    A chat completion stays one: its message has this text and no tool calls, and the
-    choice ends with ``content_filter``. In a stream it is the last chunk. Where the
-    call was blocked before it was made, there is no answer to take the shape of, and
-    the text itself is the answer.
+    A chat completion stays one: its message has this text and no tool calls. In a
+    stream it is the last chunk. Where a guarded function was not called at all, there
+    is no answer to take the shape of, and the text itself is the answer.
 
     Raises:
         ConfigError: The text is not a string.

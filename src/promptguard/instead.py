@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from .answers import read_answer, rewritten
 from .errors import ConfigError
-from .messages import TEXT_FIELDS, TEXT_LISTS, has_role, read_answer, rewritten
-from .shapes import Path, at, copied, get, is_sequence, only
+from .messages import has_role
+from .shapes import Path, at, copied, fields, get, is_sequence, only
 
 __all__ = ["in_chunk", "in_place"]
 
-_BESIDE = (*TEXT_FIELDS, *TEXT_LISTS, "audio", "function_call", "parsed", "tool_calls")
-_FILTERED = {"finish_reason": "content_filter"}
+# What a message says about itself.
+_ABOUT = frozenset({"content", "id", "index", "model", "name", "role", "type"})
+# Not "content_filter": the helpers of clients raise on that, and this is an answer.
+_STOP = {"finish_reason": "stop"}
 
 
 def in_place(answer: Any, words: str) -> Any:
     """A copy of the answer that says these words and nothing else.
-
-    A choice of a chat completion ends with ``content_filter``, which is what it is.
 
     Raises:
         ConfigError: There is no place for words in the answer.
@@ -62,17 +63,27 @@ def in_chunk(chunk: Any, path: Path, words: str) -> Any:
         )
     choice = at(chunk, path[:2])
     updates = {"delta": only(get(choice, "delta"), ("content",), words)}
-    choice = copied(choice, _without(choice, "logprobs") | updates | _FILTERED)
+    choice = copied(choice, _without(choice, "logprobs") | updates | _STOP)
     return copied(chunk, _without(chunk, "usage") | {"choices": [choice]})
 
 
 def _choice(choice: Any, words: str) -> Any:
-    updates = {"message": _message(get(choice, "message"), words)}
-    return copied(choice, _without(choice, "logprobs") | updates | _FILTERED)
+    message = get(choice, "message")
+    updates: dict[str, Any] = {"text": words}
+    if message is not None:
+        updates = {"message": _message(message, words)}
+    return copied(choice, _without(choice, "logprobs") | updates | _STOP)
 
 
 def _message(message: Any, words: str) -> Any:
-    return copied(message, _without(message, *_BESIDE) | {"content": words})
+    content: Any = words
+    blocks = get(message, "content")
+    if is_sequence(blocks):
+        texts = [block for block in blocks if get(block, "type") == "text"]
+        blank = {"type": "text", "text": words}
+        content = [copied(texts[0], {"text": words}) if texts else blank]
+    said = [name for name in fields(message) if name not in _ABOUT]
+    return copied(message, _without(message, *said) | {"content": content})
 
 
 def _without(value: Any, *names: str) -> dict[str, Any]:

@@ -1,20 +1,18 @@
-"""Where the texts of a call and of its answer are, and putting other texts there.
+"""Where the texts of chat messages are, whatever library they come from.
 
-Messages, completions and chunks are known by their shape; no client library is
-imported.
-What is looked at, precisely:
+Messages are known by their shape; no client library is imported. What is looked at,
+precisely:
 
-Among chat messages
+Among messages
     Those after the last assistant message that a user or tool message follows, so an
     assistant message at the end, which the model is to continue, is read too. Messages
-    with the role ``system`` or ``developer`` are trusted.
+    with the role ``system`` or ``developer`` are trusted. The items of the Responses
+    API stand among messages: calls are the assistant's, outputs a tool's.
 In a message
-    ``content`` (a string, or the text parts of a list), the fields in ``TEXT_FIELDS``
-    and ``TEXT_LISTS``, arguments of tool calls, transcripts. Images, audio and files
-    are passed on and lower the coverage of the verdict. Names, ids and other fields
-    are not looked at.
-In an answer
-    A string, a message, or a chat completion with ``choices``. None holds no text.
+    ``content`` (a string, or a list of text parts and content blocks), refusals,
+    reasoning, the arguments of tool calls, transcripts, and every string in any other
+    field of a mapping, model or dataclass; see ``promptguard.items`` for what is not
+    looked at. Images, audio and files are passed on and lower the coverage.
 
 Anything else where a text should be is a ConfigError, never a silent pass.
 """
@@ -22,72 +20,66 @@ Anything else where a text should be is a ConfigError, never a silent pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .errors import ConfigError
-from .shapes import Path, at, changed, get, is_sequence
+from .items import (
+    NAMES,
+    SEALED,
+    UNSEEN_KINDS,
+    Part,
+    is_item,
+    item_parts,
+    item_role,
+    known_kind,
+)
+from .shapes import Path, fields, get, is_model, is_sequence
 from .text import ROLES
 
 __all__ = [
-    "TEXT_FIELDS",
-    "TEXT_LISTS",
-    "Form",
     "Found",
-    "Part",
-    "Undeliverable",
     "has_role",
     "is_chat",
     "message_parts",
-    "read_answer",
     "read_chat",
-    "rewritten",
     "unknown_shape",
 ]
 
 TEXT_FIELDS = ("refusal", "reasoning_content", "reasoning", "thinking")
-TEXT_LISTS = {
-    "reasoning_details": ("text", "summary"),
-    "thinking_blocks": ("thinking",),
-}
-_BEYOND_CONTENT = frozenset(
-    {*TEXT_FIELDS, *TEXT_LISTS, "tool_calls", "function_call", "audio"}
-)
+TEXT_LISTS = ("reasoning_details", "thinking_blocks")
 TRUSTED_ROLES = frozenset({"system", "developer"})
 # Enough for any guard that reads on; all of it, for each text, would be quadratic.
 HISTORY = 64
 
-_TEXT_PARTS = {
+# The part of a message's content that is its text.
+TEXT_PARTS = {
     "text": "text",
     "input_text": "text",
     "output_text": "text",
     "refusal": "refusal",
 }
+_PLAIN_FIELDS = frozenset({"content", "name", "role", "tool_call_id"})
+_READ_FIELDS = frozenset(
+    {"audio", "content", "function_call", "tool_calls", *TEXT_FIELDS, *TEXT_LISTS}
+)
+# What a message says about itself, and what never goes to a model.
+_ABOUT = frozenset(
+    "artifact container context_management response_metadata stop_sequence usage "
+    "usage_metadata".split()
+)
+_SKIPPED = NAMES | SEALED | _READ_FIELDS | _ABOUT
 # Lists of these are no chat messages, and they can be long.
 _PLAIN = frozenset({bool, bytes, float, int, str, type(None)})
-_UNSEEN_PARTS = frozenset({"image_url", "input_audio", "file"})
-
-Form = Literal["text", "json", "fixed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One text and the way to it.
-
-    Args:
-        path: Keys, indexes and attributes from where reading began.
-        text: What stands there.
-        role: Whose text it is.
-        coverage: Share of its message that is text; the rest is images and such.
-        form: ``json`` for text with JSON escapes, ``fixed`` for one that cannot be
-            replaced by another.
-    """
-
-    path: Path
-    text: str = field(repr=False)
-    role: str
-    coverage: float = 1.0
-    form: Form = "text"
+# Messages of LangChain have a type in the place of a role.
+_TYPES = {
+    "AIMessageChunk": "assistant",
+    "ai": "assistant",
+    "function": "function",
+    "human": "user",
+    "system": "system",
+    "tool": "tool",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +88,6 @@ class Found:
 
     parts: tuple[Part, ...]
     history: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-class Undeliverable(Exception):
-    """An answer holds the text a second time, where it cannot be replaced."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__()
 
 
 def read_chat(value: Any, path: Path, name: str) -> Found:
@@ -122,7 +106,9 @@ def read_chat(value: Any, path: Path, name: str) -> Found:
     else:
         raise unknown_shape(name, "value", value, "a list of messages")
     roles = [_role(message, name, i) for i, (_, message) in enumerate(messages)]
-    first = _first_new(roles)
+    # The calls and outputs of one turn may alternate, so a call ends no turn.
+    calls = {i for i, (_, item) in enumerate(messages) if not has_role(item)}
+    first = _first_new(roles, calls)
     history = tuple(
         (roles[i], _plain(get(messages[i][1], "content")))
         for i in range(max(0, first - HISTORY), first)
@@ -135,101 +121,99 @@ def read_chat(value: Any, path: Path, name: str) -> Found:
     return Found(tuple(parts), history)
 
 
-def read_answer(value: Any) -> Found:
-    """Find the texts in an answer that is not a stream.
-
-    Raises:
-        ConfigError: The answer is of no known shape.
-    """
-    if value is None:
-        return Found(())
-    if isinstance(value, str):
-        return Found((Part((), value, "assistant"),))
-    choices = get(value, "choices")
-    if is_sequence(choices):
-        parts: list[Part] = []
-        for index, choice in enumerate(choices):
-            message = get(choice, "message")
-            if message is None:
-                raise ConfigError(
-                    f"choice {index} of the answer has no message; guard the chat "
-                    "completions endpoint, or a function that returns a str"
-                )
-            path = ("choices", index, "message")
-            parts += message_parts(message, path, "assistant", f"choice {index}")
-        return Found(tuple(parts))
-    if has_role(value):
-        return Found(tuple(message_parts(value, (), "assistant", "the answer")))
-    raise ConfigError(
-        f"cannot find the text in an answer of type {type(value).__name__}; output "
-        "guards know str, chat messages, chat completions and streams of str or of "
-        "chunks. Guard a function that returns one of these"
-    )
-
-
-def rewritten(answer: Any, texts: Mapping[Path, str]) -> Any:
-    """A copy of an answer with other texts, and without echoes of the old ones.
-
-    Raises:
-        Undeliverable: The old text is in the answer a second time, in another form.
-    """
-    changes: dict[Path, Any] = dict(texts)
-    for path, text in texts.items():
-        if path[:1] == ("choices",) and get(at(answer, path[:2]), "logprobs"):
-            changes[*path[:2], "logprobs"] = None
-        for echo, source in (("parsed", "content"), ("parsed_arguments", "arguments")):
-            if path[-1:] == (source,):
-                parsed = get(at(answer, path[:-1]), echo)
-                if parsed is not None:
-                    changes[*path[:-1], echo] = _parsed_again(parsed, text, path)
-    return changed(answer, changes)
-
-
 def message_parts(message: Any, path: Path, role: str, where: str) -> list[Part]:
     """The texts of one message, or of the delta of a chunk."""
     content = get(message, "content")
-    plain = type(message) is dict and _BEYOND_CONTENT.isdisjoint(message)
-    if plain and isinstance(content, str):
+    if isinstance(content, str) and (
+        type(message) is dict and message.keys() <= _PLAIN_FIELDS
+    ):
         # The message of nearly every call.
-        return [Part((*path, "content"), content, role)]
-    texts: list[tuple[Path, str, Form]] = []
+        return [Part((*path, "content"), content, role, prose=True)]
+    if is_item(message) and not has_role(message):
+        parts, unseen = item_parts(message, path, role)
+    else:
+        parts, unseen = _content(content, (*path, "content"), role, where)
+        for name in TEXT_FIELDS:
+            value = get(message, name)
+            if isinstance(value, str):
+                parts.append(Part((*path, name), value, role))
+            elif value is not None:
+                raise unknown_shape(where, name, value, "a str")
+        parts += _calls(message, path, role, where)
+        unseen += _rest(message, path, role, where, parts)
+    if unseen and not parts:
+        return [Part(path, "", role, 0.0, "fixed")]
+    share = len(parts) / (len(parts) + unseen) if parts else 1.0
+    return [replace(p, coverage=share) for p in parts] if unseen else parts
+
+
+def _content(content: Any, path: Path, role: str, where: str) -> tuple[list[Part], int]:
+    """The texts in the content of a message, and how much of it is no text."""
+    parts: list[Part] = []
     unseen = 0
     if isinstance(content, str):
-        texts.append(((*path, "content"), content, "text"))
+        parts.append(Part(path, content, role, prose=True))
     elif is_sequence(content):
         for index, item in enumerate(content):
-            if get(item, "type") in _UNSEEN_PARTS:
-                unseen += 1
-            else:
-                texts.append(_content_part(item, (*path, "content", index), where))
+            unseen += _content_part(item, (*path, index), role, where, parts)
     elif content is not None:
         raise unknown_shape(where, "content", content, "a str or a list of parts")
-    for name in TEXT_FIELDS:
-        value = get(message, name)
-        if isinstance(value, str):
-            texts.append(((*path, name), value, "text"))
-        elif value is not None:
-            raise unknown_shape(where, name, value, "a str")
-    for name, keys in TEXT_LISTS.items():
+    return parts, unseen
+
+
+def _content_part(
+    item: Any, path: Path, role: str, where: str, parts: list[Part]
+) -> int:
+    if isinstance(item, str):
+        parts.append(Part(path, item, role, prose=True))
+        return 0
+    kind = get(item, "type")
+    if isinstance(kind, str) and kind in UNSEEN_KINDS:
+        return 1
+    name = TEXT_PARTS.get(kind) if isinstance(kind, str) else None
+    if name is None and not known_kind(kind):
+        known = ", ".join(sorted(TEXT_PARTS))
+        shown = kind if isinstance(kind, str) and kind.isidentifier() else None
+        raise ConfigError(
+            f"{where} has a part of unknown type {shown and shown[:30]!r}; known "
+            f"types: {known}, image_url, file, tool_use, tool_result and others. Say "
+            "where the text is with prompt="
+        )
+    more, unseen = item_parts(item, path, role)
+    if name is not None:
+        text = get(item, name)
+        if not isinstance(text, str):
+            raise unknown_shape(where, f"the {name} of a part", text, "a str")
+        way = (*path, name)
+        parts.append(Part(way, text, role, prose=name == "text"))
+        more = [part for part in more if part.path != way]
+    parts += more
+    return unseen
+
+
+def _rest(message: Any, path: Path, role: str, where: str, parts: list[Part]) -> int:
+    """The texts in the fields that not every message has."""
+    unseen = 0
+    for name in TEXT_LISTS:
         items = get(message, name)
         if items is not None and not is_sequence(items):
             raise unknown_shape(where, name, items, "a list")
-        for index, item in enumerate(items or ()):
-            for key in keys:
-                if isinstance(value := get(item, key), str):
-                    texts.append(((*path, name, index, key), value, "text"))
-    texts += _calls(message, path, where)
+        parts += item_parts(items, (*path, name), role)[0]
     audio = get(message, "audio")
     if audio is not None:
         transcript = get(audio, "transcript")
         if isinstance(transcript, str):
-            texts.append(((*path, "audio", "transcript"), transcript, "fixed"))
+            way = (*path, "audio", "transcript")
+            parts.append(Part(way, transcript, role, form="fixed"))
         else:
             unseen += 1
-    if unseen and not texts:
-        return [Part(path, "", role, 0.0, "fixed")]
-    coverage = len(texts) / (len(texts) + unseen) if unseen else 1.0
-    return [Part(way, text, role, coverage, form) for way, text, form in texts]
+    if is_model(message):
+        for name, value in fields(message).items():
+            if name not in _SKIPPED and not name.endswith("_id"):
+                more, others = item_parts(value, (*path, name), role)
+                parts += more
+                unseen += others
+    return unseen
 
 
 def is_chat(value: Any) -> bool:
@@ -237,7 +221,11 @@ def is_chat(value: Any) -> bool:
     if isinstance(value, str):
         return False
     if is_sequence(value):
-        return any(has_role(item) for item in value if type(item) not in _PLAIN)
+        return any(
+            has_role(item) or is_item(item)
+            for item in value
+            if type(item) not in _PLAIN
+        )
     return has_role(value)
 
 
@@ -246,15 +234,25 @@ def has_role(value: Any) -> bool:
     if type(value) is dict or isinstance(value, Mapping):
         return isinstance(value.get("role"), str)
     # Other things than messages have roles too: agents, users.
-    return isinstance(getattr(value, "role", None), str) and hasattr(value, "content")
+    return _said_role(value) is not None and hasattr(value, "content")
+
+
+def _said_role(message: Any) -> str | None:
+    role = get(message, "role")
+    if not isinstance(role, str) and not isinstance(message, Mapping):
+        kind = getattr(message, "type", None)
+        role = _TYPES.get(kind) if isinstance(kind, str) else None
+    return role if isinstance(role, str) else None
 
 
 def _role(message: Any, name: str, index: int) -> str:
-    role = None if isinstance(message, str) else get(message, "role")
-    if isinstance(role, str) and role in ROLES:
+    role = None if isinstance(message, str) else _said_role(message)
+    if role is not None and role in ROLES:
         return str.__str__(role)
+    if role is None and is_item(message):
+        return item_role(message)
     where, known = f"{name}[{index}]", ", ".join(ROLES)
-    if not isinstance(role, str):
+    if role is None:
         raise ConfigError(
             f"{where} is a {type(message).__name__} without a role; a message is a "
             f"mapping or an object with role and content. Known roles: {known}"
@@ -264,12 +262,12 @@ def _role(message: Any, name: str, index: int) -> str:
     raise ConfigError(f"{where} has the role {shown}; known roles: {known}")
 
 
-def _first_new(roles: Sequence[str]) -> int:
+def _first_new(roles: Sequence[str], calls: set[int]) -> int:
     """One past the last assistant message that a user or tool message follows."""
     followed = False
     for index in reversed(range(len(roles))):
         if roles[index] == "assistant":
-            if followed:
+            if followed and index not in calls:
                 return index + 1
         elif roles[index] not in TRUSTED_ROLES:
             followed = True
@@ -285,63 +283,34 @@ def _plain(content: Any) -> str:
     return "\n".join(text for text in texts if isinstance(text, str))
 
 
-def _content_part(item: Any, path: Path, where: str) -> tuple[Path, str, Form]:
-    if isinstance(item, str):
-        return path, item, "text"
-    kind = get(item, "type")
-    name = _TEXT_PARTS.get(kind) if isinstance(kind, str) else None
-    if name is None:
-        known = ", ".join(sorted({*_TEXT_PARTS, *_UNSEEN_PARTS}))
-        shown = kind if isinstance(kind, str) and kind.isidentifier() else None
-        raise ConfigError(
-            f"{where} has a part of unknown type {shown and shown[:30]!r}; known "
-            f"types: {known}. Say where the text is with prompt="
-        )
-    text = get(item, name)
-    if not isinstance(text, str):
-        raise unknown_shape(where, f"the {name} of a part", text, "a str")
-    return (*path, name), text, "text"
-
-
-def _calls(message: Any, path: Path, where: str) -> Iterator[tuple[Path, str, Form]]:
+def _calls(message: Any, path: Path, role: str, where: str) -> Iterator[Part]:
     """The arguments of the tool calls in a message."""
     calls = get(message, "tool_calls")
     if calls is not None and not is_sequence(calls):
         raise unknown_shape(where, "tool_calls", calls, "a list")
     for index, call in enumerate(calls or ()):
         way = (*path, "tool_calls", index)
-        if get(call, "type") not in (None, "function", "custom"):
+        kind = get(call, "type")
+        if kind == "tool_call" or get(call, "args") is not None:
+            yield from item_parts(call, way, role)[0]
+        elif kind not in (None, "function", "custom"):
             raise ConfigError(
                 f"{where} has a tool call of unknown type; known: function, custom"
             )
-        yield from _arguments(call, "function", "arguments", way, where)
-        yield from _arguments(call, "custom", "input", way, where)
-    yield from _arguments(message, "function_call", "arguments", path, where)
+        yield from _arguments(call, "function", "arguments", way, role, where)
+        yield from _arguments(call, "custom", "input", way, role, where)
+    yield from _arguments(message, "function_call", "arguments", path, role, where)
 
 
 def _arguments(
-    call: Any, holder: str, name: str, path: Path, where: str
-) -> Iterator[tuple[Path, str, Form]]:
+    call: Any, holder: str, name: str, path: Path, role: str, where: str
+) -> Iterator[Part]:
     text = get(get(call, holder), name)
+    way = (*path, holder, name)
     if isinstance(text, str):
-        yield (*path, holder, name), text, "json" if name == "arguments" else "text"
+        yield Part(way, text, role, form="json" if name == "arguments" else "text")
     elif text is not None:
         raise unknown_shape(where, f"the {name} of a tool call", text, "a str")
-
-
-def _parsed_again(parsed: Any, text: str, path: Path) -> Any:
-    """The parsed form of a text, made anew from the redacted one."""
-    validate = getattr(type(parsed), "model_validate_json", None)
-    try:
-        if validate is not None:
-            return validate(text)
-        if isinstance(parsed, dict | list):
-            import json
-
-            return json.loads(text)
-    except (ValueError, RecursionError):
-        pass
-    raise Undeliverable(path) from None
 
 
 def unknown_shape(where: str, what: str, value: object, known: str) -> ConfigError:

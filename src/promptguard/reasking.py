@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .arguments import TEXT_NAMES, read
+from .arguments import TEXT_NAMES
 from .errors import ConfigError
-from .messages import Part, has_role
+from .items import Part
+from .messages import has_role
 from .shapes import Path, at, changed, copied, get, is_sequence
 
 __all__ = ["told"]
@@ -19,7 +20,7 @@ def told(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     names: Sequence[str],
-    prompt: str | None,
+    parts: Sequence[Part],
     note: str,
 ) -> Arguments:
     """The arguments with a note to the model, in a copy.
@@ -28,14 +29,13 @@ def told(
         args: The positional arguments.
         kwargs: The others.
         names: The names of the positional parameters.
-        prompt: The only parameter that holds text, if the caller said so.
+        parts: The texts that were found in them.
         note: What the model is to know.
 
     Raises:
         ConfigError: It is not clear where the note is to stand.
     """
     call: Arguments = (args, kwargs)
-    parts = read(args, kwargs, names, prompt).parts
     for part in reversed(parts):
         path = _chat(call, part.path)
         if path is not None:

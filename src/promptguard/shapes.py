@@ -13,7 +13,17 @@ from typing import Any, TypeGuard
 
 from .errors import ConfigError
 
-__all__ = ["Path", "at", "changed", "copied", "get", "is_sequence", "only"]
+__all__ = [
+    "Path",
+    "at",
+    "changed",
+    "copied",
+    "fields",
+    "get",
+    "is_model",
+    "is_sequence",
+    "only",
+]
 
 Path = tuple[str | int, ...]
 
@@ -32,6 +42,24 @@ def is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
     if isinstance(value, (str, bytes, bytearray, memoryview, range)):
         return False
     return isinstance(value, Sequence)
+
+
+def is_model(value: object) -> bool:
+    """True for what says itself which fields it has: mappings, models, dataclasses."""
+    if isinstance(value, Mapping) or hasattr(value, "model_fields_set"):
+        return True
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def fields(value: Any) -> dict[Any, Any]:
+    """What a mapping or an object holds, by name; nothing private."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    held = dict(getattr(value, "__dict__", ()))
+    held.update(getattr(value, "model_extra", None) or {})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held.update({f.name: get(value, f.name) for f in dataclasses.fields(value)})
+    return {name: inner for name, inner in held.items() if not name.startswith("_")}
 
 
 def at(value: Any, path: Path) -> Any:
@@ -107,11 +135,9 @@ def only(value: Any, path: Path, text: str) -> Any:
     inner = only(get(value, step), rest, text)
     if isinstance(value, Mapping):
         return {**{key: value[key] for key in keep & value.keys()}, step: inner}
-    return copied(value, {**dict.fromkeys(_fields(value) - keep), step: inner})
-
-
-def _fields(value: Any) -> set[str]:
-    names = set(getattr(value, "__dict__", ())) | set(get(value, "model_extra") or ())
-    if dataclasses.is_dataclass(value):
-        names |= {field.name for field in dataclasses.fields(value)}
-    return {name for name in names if not name.startswith("_")}
+    gone = fields(value).keys() - keep
+    twin = copied(value, {**dict.fromkeys(gone), step: inner})
+    # What puts chunks together again takes a field that was set to None for a change.
+    if isinstance(named := getattr(twin, "model_fields_set", None), set):
+        named.difference_update(gone - {step})
+    return twin

@@ -90,6 +90,10 @@ class _Stream:
     def __repr__(self) -> str:
         return f"<guarded {type(self._upstream).__name__}>"
 
+    def _ending(self, answer: Any) -> list[Any]:
+        """The last chunks of a stream that was blocked."""
+        return [] if answer is None else [answer]
+
     def _stop(self) -> None:
         self._over = True
         self._ready.clear()
@@ -122,9 +126,8 @@ class GuardedStream(_Stream, Iterator[Any]):
         while not self._ready:
             verdict, self._blocked = self._blocked, None
             if verdict is not None:
-                answer = self._answer(verdict)
-                if answer is not None:
-                    return answer
+                self._ready.extend(self._ending(self._answer(verdict)))
+                continue
             if self._over:
                 raise StopIteration
             try:
@@ -184,9 +187,8 @@ class AsyncGuardedStream(_Stream, AsyncIterator[Any]):
         while not self._ready:
             verdict, self._blocked = self._blocked, None
             if verdict is not None:
-                answer = await self._answer(verdict)
-                if answer is not None:
-                    return answer
+                self._ready.extend(self._ending(await self._answer(verdict)))
+                continue
             if self._over:
                 raise StopAsyncIteration
             try:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from .answers import Undeliverable, read_answer, rewritten
 from .conversation import Conversation
 from .escapes import Escaped, raised, veiled
-from .messages import Found, Part, Undeliverable, read_answer, rewritten
+from .items import Part
+from .messages import Found
 from .placeholders import Placeholders, redact
 from .restoring import Restorer
 from .shapes import Path
@@ -94,7 +96,7 @@ def restored(value: Any, placeholders: Placeholders) -> Any:
     """The answer with the values back in its text, where they can be."""
     texts: dict[Path, str] = {}
     for part in read_answer(value).parts:
-        if part.path == () or "content" in part.path:
+        if part.prose:
             text = Restorer(placeholders).feed(part.text, end=True)
             if text != part.text:
                 texts[part.path] = text

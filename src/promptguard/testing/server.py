@@ -1,7 +1,8 @@
 """A chat server on the loopback interface that says what a test tells it to.
 
-It speaks enough of the OpenAI protocol for the real client: chat completions with and
-without streaming, tool calls, several choices, the list of models, errors on demand.
+It speaks enough of the protocols of OpenAI (chat completions, completions, responses,
+embeddings, models), Anthropic (messages) and Google (generateContent) for the real
+clients: with and without streaming, tool calls, several choices, errors on demand.
 """
 
 from __future__ import annotations
@@ -9,60 +10,17 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 from ..errors import ConfigError
+from .replies import Reply, ToolCall
+from .wire import Wire, wire_of
 
 __all__ = ["ChatServer", "Reply", "Request", "ToolCall"]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A tool call the scripted model makes.
-
-    Args:
-        name: The function's name.
-        arguments: Its arguments, as the JSON text that goes over the wire.
-        id: The call's id.
-    """
-
-    name: str
-    arguments: str = field(default="{}", repr=False)
-    id: str = "call_1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """One scripted answer.
-
-    Args:
-        content: The text, or None as in an answer that only calls tools.
-        refusal: The text of a refusal.
-        reasoning: Sent as ``reasoning_content``.
-        tool_calls: The tools to call.
-        size: Characters in each streamed piece, of text and arguments alike.
-        finish_reason: By default ``stop``, or ``tool_calls``.
-        status: Answer with this HTTP status and an error body instead.
-        retry_after: Seconds to put into the ``retry-after`` header.
-        drop_after: Break the connection after this many streamed chunks; 0 sends
-            nothing at all.
-        delay: Seconds to wait before every chunk, or before the whole answer.
-    """
-
-    content: str | None = field(default=None, repr=False)
-    refusal: str | None = field(default=None, repr=False)
-    reasoning: str | None = field(default=None, repr=False)
-    tool_calls: tuple[ToolCall, ...] = ()
-    size: int = 3
-    finish_reason: str | None = None
-    status: int = 200
-    retry_after: float | None = None
-    drop_after: int | None = None
-    delay: float = 0.0
 
 
 @dataclass(slots=True)
@@ -186,12 +144,14 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, RecursionError):
             body = None
         request = self._record(body if isinstance(body, dict) else {})
-        if self.path != "/v1/chat/completions":
+        wire = wire_of(self.path)
+        if wire is None:
             self._error(404, "unknown path")
-        elif not isinstance(body, dict) or not isinstance(body.get("messages"), list):
-            self._error(400, "the body must be an object with a list of messages")
+        elif not isinstance(body, dict) or not wire.accepts(body):
+            self._error(400, f"the body must be an object with {wire.needs}")
         else:
-            request.completed = self._chat(body, self.server.owner.reply(body))
+            reply = self.server.owner.reply(body)
+            request.completed = self._answer(wire, body, reply)
 
     def _record(self, body: dict[str, Any]) -> Request:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -199,37 +159,39 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.owner.requests.append(request)
         return request
 
-    def _chat(self, body: dict[str, Any], reply: Reply) -> bool:
+    def _answer(self, wire: Wire, body: dict[str, Any], reply: Reply) -> bool:
         """Answer, and say whether the answer went out to its end."""
         if reply.status != 200:
             self._error(reply.status, "scripted error", reply.retry_after)
-        elif body.get("stream"):
-            return self._stream(body, reply)
+        elif wire.streams(self.path, body):
+            return self._stream(wire, body, reply)
         elif reply.drop_after is not None:
             self.close_connection = True
             return False
         else:
             self._wait(reply.delay)
-            self._json(200, _completion(body, reply))
+            self._json(200, wire.whole(body, reply))
         return True
 
-    def _stream(self, body: dict[str, Any], reply: Reply) -> bool:
+    def _stream(self, wire: Wire, body: dict[str, Any], reply: Reply) -> bool:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for count, chunk in enumerate(_chunks(body, reply)):
+        for count, chunk in enumerate(wire.chunks(body, reply)):
             if count == reply.drop_after:
                 self.close_connection = True
                 return False
             self._wait(reply.delay)
-            self._event(json.dumps(chunk))
-        self._event("[DONE]")
+            self._event(json.dumps(chunk), chunk["type"] if wire.named else "")
+        if wire.done:
+            self._event(wire.done)
         self.wfile.write(b"0\r\n\r\n")
         return True
 
-    def _event(self, data: str) -> None:
-        event = f"data: {data}\n\n".encode()
+    def _event(self, data: str, name: str = "") -> None:
+        head = f"event: {name}\n" if name else ""
+        event = f"{head}data: {data}\n\n".encode()
         self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
 
     def _wait(self, seconds: float) -> None:
@@ -254,90 +216,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-
-
-def _envelope(body: dict[str, Any], kind: str) -> dict[str, Any]:
-    model = body.get("model", "test-model")
-    return {"id": "chatcmpl-1", "object": kind, "created": 0, "model": model}
-
-
-def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": reply.content,
-        "refusal": reply.refusal,
-    }
-    if reply.reasoning is not None:
-        message["reasoning_content"] = reply.reasoning
-    if reply.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in reply.tool_calls
-        ]
-    logprobs = _logprobs(reply.content or "") if body.get("logprobs") else None
-    choices = [
-        {
-            "index": index,
-            "message": message,
-            "finish_reason": _finish(reply),
-            "logprobs": logprobs,
-        }
-        for index in range(body.get("n") or 1)
-    ]
-    envelope = _envelope(body, "chat.completion")
-    return {**envelope, "choices": choices, "usage": _usage()}
-
-
-def _chunks(body: dict[str, Any], reply: Reply) -> Iterator[dict[str, Any]]:
-    """The chunks of a streamed answer; several choices take turns."""
-    envelope = _envelope(body, "chat.completion.chunk")
-    usage = (body.get("stream_options") or {}).get("include_usage")
-    if usage:
-        envelope["usage"] = None
-    choices = range(body.get("n") or 1)
-    finish = _finish(reply)
-    for delta in [*_deltas(reply), None]:
-        for index in choices:
-            choice = {"index": index, "delta": delta or {}, "logprobs": None}
-            if delta and delta.get("content") and body.get("logprobs"):
-                choice["logprobs"] = _logprobs(delta["content"])
-            choice["finish_reason"] = None if delta else finish
-            yield {**envelope, "choices": [choice]}
-    if usage:
-        yield {**envelope, "choices": [], "usage": _usage()}
-
-
-def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
-    yield {"role": "assistant", "content": "" if reply.content is not None else None}
-    for name in ("reasoning", "content", "refusal"):
-        key = "reasoning_content" if name == "reasoning" else name
-        for piece in _pieces(getattr(reply, name) or "", reply.size):
-            yield {key: piece}
-    for index, call in enumerate(reply.tool_calls):
-        function = {"name": call.name, "arguments": ""}
-        head = {"id": call.id, "type": "function", "function": function}
-        yield {"tool_calls": [{"index": index, **head}]}
-        for piece in _pieces(call.arguments, reply.size):
-            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
-
-
-def _pieces(text: str, size: int) -> Iterator[str]:
-    for start in range(0, len(text), size):
-        yield text[start : start + size]
-
-
-def _finish(reply: Reply) -> str:
-    return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
-
-
-def _logprobs(text: str) -> dict[str, Any]:
-    token = {"token": text, "logprob": -0.1, "bytes": None, "top_logprobs": []}
-    return {"content": [token], "refusal": None}
-
-
-def _usage() -> dict[str, int]:
-    return {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
