@@ -18,8 +18,8 @@ from .hooks import emit
 from .messages import Part, Undeliverable, message_parts, rewritten
 from .placeholders import Placeholders
 from .restoring import Restorer
+from .sentences import AnyGate, gate_of
 from .shapes import Path, at, copied, get, is_sequence, only
-from .stream import Gate
 from .verdict import Verdict
 
 __all__ = ["Chunks"]
@@ -144,10 +144,11 @@ class Chunks:
                     f"choice {key[0]} of the stream goes on after its finish_reason, "
                     "so its text cannot be checked as a whole"
                 )
-            gate = restorer = None
+            gate: AnyGate | None = None
+            restorer: Restorer | None = None
             if self._guard is not None:
                 json = part is not None and part.form == "json"
-                gate = Gate(
+                gate = gate_of(
                     self._guard,
                     self._placeholders,
                     on_error=self._on_error,
@@ -164,7 +165,7 @@ class Chunks:
 class _Channel:
     """One text of the stream."""
 
-    def __init__(self, gate: Gate | None, restorer: Restorer | None) -> None:
+    def __init__(self, gate: AnyGate | None, restorer: Restorer | None) -> None:
         self._gate = gate
         self._restorer = restorer
         self.last: tuple[Any, Path] = ("", ())
