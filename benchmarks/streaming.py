@@ -1,6 +1,6 @@
 """Measures streams: what leaks, what is held back, and what a chunk costs.
 
-    python benchmarks/streaming.py [--workers N] [--chunkings N]
+    python benchmarks/streaming.py [--workers N] [--answers N] [--chunkings N]
 
 200 answers with personal data, secrets and words of one's own are cut in every place in
 two, one character at a time, and at random 500 times each (or N times); what comes out
@@ -121,9 +121,10 @@ class Tally:
 def main() -> int:
     parser = arguments(str(__doc__).partition("\n")[0])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--answers", type=int, default=ANSWERS)
     parser.add_argument("--chunkings", type=int, default=CHUNKINGS, help="at random")
     chosen = parser.parse_args()
-    count, times = (12, 10) if chosen.quick else (ANSWERS, chosen.chunkings)
+    count, times = (12, 10) if chosen.quick else (chosen.answers, chosen.chunkings)
     known = answers(count)
     sections = {
         "What comes out": leaks(known, times, chosen),
