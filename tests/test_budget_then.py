@@ -138,9 +138,15 @@ def test_what_is_no_budget_is_refused(make, says):
 
 
 def test_only_keeps_what_streams_and_conversations_ask_of_a_guard():
-    for guard in (pg.PII(), pg.Secrets(), pg.Keywords(("kettle",)), pg.Refusal()):
+    for guard in (
+        pg.PII(),
+        pg.PromptInjection(),
+        pg.Keywords(("kettle",)),
+        pg.Refusal(),
+    ):
         only = guard.only("assistant")
         assert (only.reach, only.across) == (guard.reach, guard.across)
+        assert only.window == guard.window
         for text in ("", "some words that", "joe@exam", "AKIA", "kettl"):
             assert only.undecided(text) == guard.undecided(text)
 

@@ -22,46 +22,52 @@ class Costs:
     The least of what was measured counts: the first use of a guard reads its tables,
     and whoever comes first pays for the readings of a text. It grows a little with
     every use, so that a guard that has become slow is noticed. Guards of about the same
-    cost keep the order in which they were written.
+    cost keep the order in which they were written, and so does what was seldom used.
     """
 
     # Only a guard that takes this many times longer is put behind another.
     STEP = 8
+    # Seconds for a character. What takes less is cheap, however much less it is: no
+    # order is worth a verdict that lists other findings.
+    FLOOR = 2e-7
     # A text has a price of its own, however short it is.
     SHORT = 256
+    # One measure may be of a moment when the machine was busy.
+    ENOUGH = 3
     KEPT = 1024
     _GROWTH = 1.02
 
     def __init__(self) -> None:
-        self._seconds: dict[tuple[type[Guard], str], float] = {}
+        self._known: dict[tuple[type[Guard], str], tuple[float, int]] = {}
 
     def note(self, guard: Guard, seconds: float, size: int) -> None:
         """Take note of what a guard took for a text of so many characters."""
         key = type(guard), guard.name
         new = seconds / max(size, self.SHORT)
-        old = self._seconds.get(key)
-        if old is None and len(self._seconds) >= self.KEPT:
-            self._seconds.clear()
-        self._seconds[key] = new if old is None else min(new, old * self._GROWTH)
+        old, count = self._known.get(key, (new, 0))
+        if not count and len(self._known) >= self.KEPT:
+            self._known.clear()
+        self._known[key] = min(new, old * self._GROWTH), count + 1
 
     def ordered(self, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
-        """The guards, the cheap ones first; one that never ran stays where it is."""
+        """The guards, the cheap ones first."""
         if len(guards) < 2:
             return guards
-        costs = [self._seconds.get((type(g), g.name), 0.0) for g in guards]
-        known = [cost for cost in costs if cost]
-        if not known or max(known) < self.STEP * min(known):
+        costs = [self._cost(guard) for guard in guards]
+        if max(costs) <= self.STEP * min(costs):
             return guards
-        level, levels = 0.0, []
-        for cost in sorted(known):
+        levels: dict[float, float] = {}
+        level = 0.0
+        for cost in sorted(costs):
             if cost > self.STEP * level:
                 level = cost
-            levels.append(level)
-        floor = dict(zip(sorted(known), levels, strict=True))
-        order = sorted(
-            range(len(guards)), key=lambda place: floor.get(costs[place], levels[0])
-        )
+            levels[cost] = level
+        order = sorted(range(len(guards)), key=lambda place: levels[costs[place]])
         return tuple(guards[place] for place in order)
+
+    def _cost(self, guard: Guard) -> float:
+        cost, count = self._known.get((type(guard), guard.name), (0.0, 0))
+        return max(cost, self.FLOOR) if count >= self.ENOUGH else self.FLOOR
 
 
 @dataclass(frozen=True, slots=True)

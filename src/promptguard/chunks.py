@@ -26,6 +26,7 @@ from .instead import in_chunk
 from .items import Form, Part
 from .placeholders import Placeholders
 from .restoring import Restorer
+from .sentences import AnyGate, gate_of
 from .shapes import Path, at
 from .stream import Gate
 from .verdict import Verdict
@@ -186,15 +187,17 @@ class Chunks:
         return channel
 
     def _made(self, json: bool, prose: bool) -> _Channel:
-        gate = restorer = None
+        gate: AnyGate | None = None
+        restorer: Restorer | None = None
         if self._guard is not None:
-            gate = Gate(
+            # Whoever decides may let a text go, so it is held to its end.
+            held = isinstance(self._on_block, Escalate)
+            gate = (partial(Gate, hold=True) if held else gate_of)(
                 self._guard,
                 self._placeholders,
                 on_error=self._on_error,
                 json=json,
                 own=self._own,
-                hold=isinstance(self._on_block, Escalate),
                 budget=self._budget,
             )
         if self._restore and self._own and prose:
@@ -219,7 +222,7 @@ class _Channel:
 
     def __init__(
         self,
-        gate: Gate | None,
+        gate: AnyGate | None,
         restorer: Restorer | None,
         prose: bool,
         decide: Callable[[Verdict], Decided],

@@ -93,6 +93,10 @@ class Only(Guard):
         return self.guard.undecided(text)
 
     @property
+    def window(self) -> int | None:
+        return self.guard.window
+
+    @property
     def across(self) -> bool:
         return self.guard.across
 

@@ -23,6 +23,9 @@ Inspection = Generator[Finding | Query | tuple[Query, ...], Any, None]
 """What ``inspect`` returns. A finding is sent None, a query its answer, and a tuple
 of queries the tuple of their answers."""
 
+# Something of all kinds, so that tables are read and patterns are made.
+_WARM_UP = "Warm-up: password = x1, <b>joe@example.org</b>, https://example.org/ 42."
+
 History = Sequence[tuple[str, str]]
 
 
@@ -93,6 +96,16 @@ class Guard:
             stays as it is whatever may follow.
         """
         return max(0, len(text) - (self.reach or len(text)))
+
+    @property
+    def window(self) -> int | None:
+        """Characters around a sentence that are enough to judge it in a stream.
+
+        For a guard without a reach: instead of the whole text at its end it is shown
+        the answer sentence by sentence, each after so many characters of what came
+        before. None means that it needs the whole text.
+        """
+        return None
 
     @property
     def across(self) -> bool:
@@ -204,7 +217,7 @@ class Guard:
         """
         from .drivers import warm
 
-        warm(Engine(self, (Text("warm-up"),)))
+        warm(Engine(self, (Text(_WARM_UP),)))
 
     def only(self, *roles: str) -> Guard:
         """The guard for texts of these roles alone: ``PII().only("tool")``."""

@@ -29,9 +29,9 @@ Checks = Generator[Engine, tuple[Verdict, ...], str]
 
 # A scan reads again what is held. Waiting until this share of it is new bounds the work
 # by a multiple of the text, however small the chunks and however much is held.
-NEW_SHARE = 32
+NEW_SHARE = 24
 # And a scan has a price of its own, whatever is held: a few tokens go together.
-FEWEST = 8
+FEWEST = 12
 
 
 class Gate:

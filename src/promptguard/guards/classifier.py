@@ -16,6 +16,8 @@ from ..verdict import Action, Finding
 __all__ = ["PromptInjection"]
 
 FPR = 0.01
+# What a model reads at once, about, with the sentences that are new.
+WINDOW = 600
 # Both become parts of a URL and of a path in the cache, so neither may climb.
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _REVISION = re.compile(r"(?!.*(?:\.\.|//|/$))[A-Za-z0-9][A-Za-z0-9_./-]*")
@@ -43,6 +45,9 @@ class PromptInjection(Guard):
         band: Scores (low, high) between which ``then()`` asks its second guard: what
             reaches ``high`` stands, and from ``low`` on even a text that is not
             flagged is passed on, as a finding with ``Action.ALLOW``.
+        sentences: In a stream, look at every few sentences with what came before them,
+            and let them go, instead of holding the answer to its end. The rate then
+            holds for each look, and an answer gets one every 200 characters or so.
 
     Raises:
         ConfigError: An argument is of the wrong type or out of range, or
@@ -55,6 +60,7 @@ class PromptInjection(Guard):
     revision: str | None = None
     calibration: str | None = None
     band: tuple[float, float] | None = None
+    sentences: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,12 +81,18 @@ class PromptInjection(Guard):
             _check_revision(self.model, self.revision)
         if self.calibration is not None and not isinstance(self.calibration, str):
             raise ConfigError("calibration must be the path of a file, a string")
+        if not isinstance(self.sentences, bool):
+            raise ConfigError("sentences must be True or False")
         if self.band is not None and not _is_band(self.band):
             raise ConfigError("band must be two probabilities, the lower one first")
 
     @property
     def known_labels(self) -> frozenset[str]:
         return frozenset({"injection"})
+
+    @property
+    def window(self) -> int | None:
+        return WINDOW if self.sentences else None
 
     @property
     def across(self) -> bool:

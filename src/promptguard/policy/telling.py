@@ -81,11 +81,12 @@ def _entry(entry: Entry) -> str:
         said.append("not for the user's words")
     if entry.section == "output":
         reach = guard.reach
-        said.append(
-            "streams are held to their end"
-            if reach is None
-            else f"streams are held back by {reach} characters"
-        )
+        if reach is not None:
+            said.append(f"streams are held back by {reach} characters")
+        elif guard.window is not None:
+            said.append("streams are held back to the ends of sentences")
+        else:
+            said.append("streams are held to their end")
     package = package_of(entry.kind)
     if package is not None:
         said.append(f"from {package}")
