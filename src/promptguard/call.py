@@ -146,7 +146,10 @@ class GuardedCall:
         """Look at what an async function returned."""
         if not self.watches(go):
             return value
-        if hasattr(value, "__next__") or hasattr(value, "__anext__"):
+        if hasattr(value, "__anext__"):
+            # Some streams can be read either way.
+            return AsyncGuardedStream(value, self.chunks(go), self.aanswer)
+        if hasattr(value, "__next__"):
             return self.finish(value, go)
         answer, blocked = await arun(self.after(value, go))
         return answer if blocked is None else await self.aanswer(blocked)

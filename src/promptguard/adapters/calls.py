@@ -57,6 +57,11 @@ class ClientCall(GuardedCall):
                 return _AsyncStream(value, self.chunks(go), ends, teller)
         return GuardedCall.finish(self, value, go)
 
+    async def afinish(self, value: Any, go: Admitted) -> Any:
+        if self.watches(go) and hasattr(value, "__anext__"):
+            return _AsyncStream(value, self.chunks(go), self._aends(), self.teller())
+        return await GuardedCall.afinish(self, value, go)
+
     def _ends(self) -> Callable[[Verdict], Any]:
         return lambda verdict: GuardedCall.answer(self, verdict)
 

@@ -225,8 +225,6 @@ class HttpCall(ClientCall):
 
     async def afinish(self, value: Any, go: Admitted) -> Any:
         if not self.watches(go) or not _is_raw(value):
-            if hasattr(value, "__anext__"):
-                return self.finish(value, go)
             return await ClientCall.afinish(self, value, go)
         if inspect.iscoroutinefunction(value.parse):
 
