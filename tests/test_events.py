@@ -59,7 +59,8 @@ def texts(chunks: list[Any]) -> dict[tuple[Any, ...], str]:
             found[place] = found.get(place, "") + value
         elif isinstance(value, dict):
             for key, inner in value.items():
-                walk(inner, (*place, key))
+                if key not in LABELS:
+                    walk(inner, (*place, key))
         elif isinstance(value, list):
             for item in value:
                 number = item.get("index") if isinstance(item, dict) else None
@@ -69,7 +70,12 @@ def texts(chunks: list[Any]) -> dict[tuple[Any, ...], str]:
     for chunk in chunks:
         index = chunk.get("index"), chunk.get("output_index")
         walk(chunk, (chunk.get("type"), *index))
-    return found
+    return {place: text for place, text in found.items() if text}
+
+
+# These stand in every chunk, however many there are.
+LABELS = set("id model modelVersion name object role type item_id call_id".split())
+LABELS |= set("finish_reason finishReason status tool_choice signature".split())
 
 
 @paths
