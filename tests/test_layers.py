@@ -25,6 +25,7 @@ GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
 CORE = GROUND | {"combining", "engine", "guard", "queries"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
+WRAPPERS = {"adapters", "clients", "guarded", "stream", "toolcall", "tools"}
 PYDANTIC_ON_USE = {"guards.judge", "guards.json", "server"}
 # The modules that are made of pydantic models; the others of the room load them on use.
 POLICY_INSIDE = {f"policy.{name}" for name in ("building", "catalogue", "document")}
@@ -185,7 +186,7 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
 
 
 def wrappers_know_guard_and_no_particular_guard(i: Import) -> bool:
-    if i.importer not in {"guarded", "clients", "stream"}:
+    if i.importer.partition(".")[0] not in WRAPPERS:
         return True
     return i.room != "guards"
 

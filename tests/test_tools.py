@@ -225,9 +225,16 @@ def test_what_cannot_be_meant_is_refused(fn, guards, says):
         guard_tool(fn, **guards)
 
 
-def test_a_stream_is_not_a_result():
+async def test_a_stream_is_not_a_result():
     with pytest.raises(ConfigError, match="stream"):
         tool(iter("abc"), result=BAD)()
+
+    @guard_tool(result=BAD)
+    async def fetch() -> Any:
+        return iter("abc")
+
+    with pytest.raises(ConfigError, match="stream"):
+        await fetch()
 
 
 async def test_a_function_tool_of_openai_agents():

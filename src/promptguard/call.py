@@ -158,7 +158,7 @@ class GuardedCall:
         if not self.watches(go):
             return value
         if _is_stream(value):
-            stream = self._stream(value, go)
+            stream = self._stream(value, go, not hasattr(value, "__next__"))
             if self._wants_whole:
                 if isinstance(stream, GuardedStream):
                     stream.close()
@@ -173,8 +173,13 @@ class GuardedCall:
         if not self.watches(go):
             return value
         if _is_stream(value):
-            if self._wants_whole and hasattr(value, "__anext__"):
-                await self._stream(value, go).close()
+            # Some streams can be read either way.
+            later = hasattr(value, "__anext__")
+            if self._wants_whole and later:
+                await self._stream(value, go, later).close()
+                raise no_stream()
+            if later:
+                return self._stream(value, go, later)
             return self.finish(value, go)
         return await arun(self.after(value, go))
 
@@ -255,8 +260,8 @@ class GuardedCall:
         """True when a stream is refused, because it could not be asked for again."""
         return asks_again(self.on_block) > 0 and not self.dry_run
 
-    def _stream(self, value: Any, go: Admitted) -> Any:
-        """What stands in for a stream."""
+    def _stream(self, value: Any, go: Admitted, later: bool) -> Any:
+        """What stands in for a stream, of which ``later`` says how it is read."""
         if self.dry_run:
             chunks: Chunks = WatchedChunks(self.output, self.budget)
         else:
@@ -270,9 +275,9 @@ class GuardedCall:
         async def aanswer(verdict: Verdict) -> Any:
             return await arun(self._end(verdict, chunks))
 
-        if hasattr(value, "__next__"):
-            return self.stream(value, chunks, answer)
-        return self.astream(value, chunks, aanswer)
+        if later:
+            return self.astream(value, chunks, aanswer)
+        return self.stream(value, chunks, answer)
 
     def _end(self, verdict: Verdict, chunks: Chunks) -> Checks[Any]:
         """The last chunk of a stream that is blocked."""

@@ -61,12 +61,21 @@ class ToolCall(GuardedCall):
 
     def finish(self, value: Any, go: Admitted) -> Any:
         """Look at a result."""
-        if hasattr(value, "__next__") or hasattr(value, "__anext__"):
-            raise ConfigError(
-                "a guarded tool returned a stream, which is checked as a whole or not "
-                "at all; return the text, or guard the stream with guarded"
-            )
+        _no_stream(value)
         return GuardedCall.finish(self, value, go)
+
+    async def afinish(self, value: Any, go: Admitted) -> Any:
+        """Look at what an async tool gave."""
+        _no_stream(value)
+        return await GuardedCall.afinish(self, value, go)
+
+
+def _no_stream(value: Any) -> None:
+    if hasattr(value, "__next__") or hasattr(value, "__anext__"):
+        raise ConfigError(
+            "a guarded tool returned a stream, which is checked as a whole or not at "
+            "all; return the text, or guard the stream with guarded"
+        )
 
 
 def _is_data(value: Any) -> bool:
