@@ -295,3 +295,33 @@ except pg.GuardError:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "failed closed", done.stderr
+
+
+async def test_what_nobody_wants_any_more_is_cancelled_at_once():
+    """Though the check of another text of the batch goes on."""
+    cancelled, release = asyncio.Event(), asyncio.Event()
+
+    async def llm(rubric: str, text: str) -> str:
+        if text == "quick":
+            return "unsafe"
+        if text == "late":
+            await release.wait()
+            return "safe"
+        try:
+            await asyncio.sleep(HANGS)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return "safe"
+
+    @dataclass(frozen=True)
+    class Twice(Guard):
+        def inspect(self, text: Text) -> Inspection:
+            yield Ask(llm, "", text.original if text.original != "quick" else "slow")
+
+    guard = Twice() | Asks(llm)
+    check = asyncio.ensure_future(guard.acheck_batch(["quick", "late"]))
+    await asyncio.wait_for(cancelled.wait(), HANGS)
+    assert not check.done()
+    release.set()
+    assert [verdict.blocked for verdict in await check] == [True, False]

@@ -148,7 +148,7 @@ def test_no_place_in_or_behind_a_value_is_decided_too_early(guard, text):
     before = "the parcel left the warehouse and it is on its way to you, " * 3
     after = " the parcel left the warehouse and it is on its way to you" * 3
     whole = before + text + after
-    holds(guard, whole, [*range(len(before), len(whole) - 20)])
+    holds(guard, whole, [*range(len(before), len(whole) - 20, 2)])
 
 
 @pytest.mark.parametrize("guard", [pg.PII(), pg.Secrets(), pg.PII() | pg.Secrets()])

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 # Seconds that a verdict waits for what it has cancelled. A caller that is cancelled
 # itself waits until all is gone.
-LEAVING = 0.02
+LEAVING = 0.005
 # Beyond this many characters even a pattern scan is too long for an event loop.
 LONG_TEXT = 20_000
 
@@ -102,6 +102,7 @@ async def adrive(engine: Engine) -> tuple[Verdict, ...]:
                 tasks[asyncio.ensure_future(_aanswer(loop, query))] = query
             for task in [t for t, q in tasks.items() if q in step.dropped]:
                 del tasks[task]
+                task.cancel()
                 leaving.append(task)
             if engine.done:
                 return engine.verdicts
