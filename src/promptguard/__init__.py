@@ -8,6 +8,7 @@ def ask(prompt: str) -> str: ...
 
 import typing as _typing
 
+from ._costs import Budget
 from .engine import Engine, Step
 from .errors import (
     Blocked,
@@ -45,6 +46,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "AnyOf",
     "Ask",
     "Blocked",
+    "Budget",
     "Canary",
     "Classify",
     "Code",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from .errors import ConfigError
+from .errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from .guard import Guard
 
-__all__ = ["Costs", "seconds_of"]
+__all__ = ["Budget", "Costs", "OnError", "budget_of"]
+
+OnError = Literal["block", "allow"]
 
 
 class Costs:
@@ -67,18 +70,42 @@ class Costs:
         return max(cost, self.FLOOR) if count >= self.ENOUGH else self.FLOOR
 
 
-def seconds_of(budget: object) -> float | None:
+@dataclass(frozen=True)
+class Budget:
+    """What guards may take, and what happens when they take more.
+
+    Args:
+        seconds: So many; a guard that is not done by then has failed.
+        then: ``"block"`` or ``"allow"`` for that failure alone; None does what
+            ``on_error`` does for any other.
+
+    Raises:
+        ConfigError: It is not a positive number of seconds, or ``then`` is unknown.
+    """
+
+    seconds: float
+    then: OnError | None = None
+
+    def __post_init__(self) -> None:
+        given: object = self.seconds
+        if (
+            isinstance(given, bool)
+            or not isinstance(given, int | float)
+            or not 0 < given < math.inf
+        ):
+            raise ConfigError(
+                "budget must be a positive number of seconds, such as 0.5"
+            )
+        if self.then not in (None, "block", "allow"):
+            raise unknown("then", self.then, ("block", "allow"))
+
+
+def budget_of(budget: object) -> Budget | None:
     """The budget, if it is one.
 
     Raises:
         ConfigError: It is not a positive number of seconds.
     """
-    if budget is None:
-        return None
-    if (
-        isinstance(budget, bool)
-        or not isinstance(budget, int | float)
-        or not 0 < budget < math.inf
-    ):
-        raise ConfigError("budget must be a positive number of seconds, such as 0.5")
-    return float(budget)
+    if budget is None or isinstance(budget, Budget):
+        return budget
+    return Budget(budget)  # type: ignore[arg-type]  # which it refuses

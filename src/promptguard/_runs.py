@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .errors import GuardError
 from .verdict import Finding
 
 if TYPE_CHECKING:
@@ -14,7 +15,20 @@ if TYPE_CHECKING:
     from .queries import Query
     from .text import Text
 
-__all__ = ["Case", "Run", "coverage", "label", "own", "place"]
+__all__ = ["Case", "Late", "Run", "coverage", "label", "own", "place"]
+
+
+class Late(GuardError):
+    """A guard that was not done when the time was up."""
+
+    def __init__(self, guard: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(
+            guard, f"it had not come to an end within the budget of {seconds:g} s"
+        )
+
+    def __reduce__(self) -> tuple[type[Late], tuple[str, float]]:  # type: ignore[override]
+        return type(self), (self.guard, self.seconds)
 
 
 class Case:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
+from ._costs import Budget
 from .arguments import read, read_value
 from .chunks import Chunks
 from .conversation import Conversation, current
@@ -52,7 +53,7 @@ class GuardedCall:
     on_error: OnError
     restore: bool
     names: tuple[str, ...]
-    budget: float | None = None
+    budget: float | Budget | None = None
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Checks[Admitted]:
         """Check the arguments and redact them."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
+from ._costs import Budget
 from .engine import Engine, OnError
 from .errors import Blocked, ConfigError
 from .guard import Guard
@@ -46,7 +47,7 @@ class Chunks:
         own: Placeholders | None = None,
         restore: bool = False,
         *,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> None:
         self._budget = budget
         self._guard = guard

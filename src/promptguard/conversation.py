@@ -17,6 +17,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from ._costs import Budget
 from .engine import Engine, OnError
 from .errors import ConfigError
 from .guard import Guard
@@ -92,7 +93,7 @@ class Conversation:
         role: str = "user",
         *,
         on_error: OnError = "block",
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> Verdict:
         """Check the next turn; unless it is blocked it becomes part of the history.
 
@@ -122,7 +123,7 @@ class Conversation:
         role: str = "user",
         *,
         on_error: OnError = "block",
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> Verdict:
         """The same without blocking the event loop."""
         from .streams import arun
@@ -191,7 +192,7 @@ class Conversation:
         text: str,
         role: str,
         on_error: OnError,
-        budget: float | None,
+        budget: float | Budget | None,
     ) -> Generator[Engine, tuple[Verdict, ...], Verdict]:
         turn = Text(text, role, self._turns)
         split = windows((turn,), self._turns, self.window)

@@ -20,10 +20,10 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ._costs import Costs, seconds_of
-from ._runs import Case, Run, coverage, label, own, place
+from ._costs import Budget, Costs, OnError, budget_of
+from ._runs import Case, Late, Run, coverage, label, own, place
 from .errors import ConfigError, GuardError, unknown, wrap
 from .placeholders import Placeholders, redact
 from .queries import Ask, Classify, Query
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from .guard import Guard
 
 __all__ = ["Engine", "OnError", "Step"]
-
-OnError = Literal["block", "allow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +75,13 @@ class Engine:
         *,
         on_error: OnError = "block",
         placeholders: Placeholders | None = None,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
         together: bool = False,
     ) -> None:
         if on_error != "block" and on_error != "allow":
             raise unknown("on_error", on_error, ("block", "allow"))
         self._parts = _costs.ordered(guard.parts)
-        self._budget = seconds_of(budget)
+        self._budget = budget_of(budget)
         self._together = together
         self._deadline = math.inf
         self._late = False
@@ -140,7 +138,7 @@ class Engine:
             raise ConfigError("the engine has been started already")
         self._started = True
         if self._budget is not None:
-            self._deadline = perf_counter() + self._budget
+            self._deadline = perf_counter() + self._budget.seconds
         event = _Event()
         for case in self._cases:
             if case.closed:
@@ -344,10 +342,7 @@ class Engine:
             run.steps = None
 
     def _too_late(self, run: Run) -> GuardError:
-        return GuardError(
-            run.guard.name,
-            f"it had not come to an end within the budget of {self._budget or 0:g} s",
-        )
+        return Late(run.guard.name, self._budget.seconds if self._budget else 0.0)
 
     def _break(self, run: Run, error: BaseException) -> None:
         run.case.errors.append(wrap(run.guard.name, error))
@@ -356,8 +351,10 @@ class Engine:
     def _verdict(self, case: Case) -> Verdict:
         for error in case.errors:
             # A mistake in the configuration is nobody's outage: it always shows.
+            then = self._budget and isinstance(error, Late) and self._budget.then
+            policy = then or self._on_error
             if isinstance(error, ConfigError) or (
-                self._on_error == "block" and not case.blocked
+                policy == "block" and not case.blocked
             ):
                 raise error from None
         findings: tuple[Finding, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._costs import Budget
 from ._runs import label
 from .engine import Engine
 from .errors import ConfigError
@@ -122,7 +123,7 @@ class Guard:
         role: str = "user",
         history: History = (),
         *,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> Verdict:
         """Check one text.
 
@@ -151,7 +152,7 @@ class Guard:
         role: str = "user",
         history: History = (),
         *,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> tuple[Verdict, ...]:
         """Check several texts; each verdict is what ``check`` would have given.
 
@@ -172,7 +173,7 @@ class Guard:
         role: str = "user",
         history: History = (),
         *,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> Verdict:
         """Check one text without blocking the event loop."""
         return (await self.acheck_batch((text,), role, history, budget=budget))[0]
@@ -183,7 +184,7 @@ class Guard:
         role: str = "user",
         history: History = (),
         *,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> tuple[Verdict, ...]:
         """Check several texts without blocking the event loop."""
         from .drivers import adrive
@@ -216,7 +217,7 @@ class Guard:
         texts: Iterable[str],
         role: str,
         history: History,
-        budget: float | None,
+        budget: float | Budget | None,
     ) -> Engine:
         given: object = texts
         if isinstance(given, str) or not isinstance(given, Iterable):

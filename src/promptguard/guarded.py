@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from ._costs import seconds_of
+from ._costs import Budget, budget_of
 from .engine import OnError
 from .errors import ConfigError, unknown
 from .guard import Guard
@@ -31,7 +31,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
-    budget: float | None = None,
+    budget: float | Budget | None = None,
 ) -> F: ...
 @overload
 def guarded(
@@ -43,7 +43,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
-    budget: float | None = None,
+    budget: float | Budget | None = None,
 ) -> Callable[[F], F]: ...
 def guarded(
     fn: Any = None,
@@ -54,7 +54,7 @@ def guarded(
     on_block: Any = None,
     on_error: OnError = "block",
     restore: bool = False,
-    budget: float | None = None,
+    budget: float | Budget | None = None,
 ) -> Any:
     """Put guards around a function that calls an LLM.
 
@@ -84,7 +84,8 @@ def guarded(
             URLs and code.
         budget: Seconds that the guards may take over the arguments, over the answer,
             and over each stretch of a stream. A guard that is not done by then has
-            failed, with what ``on_error`` makes of that. None sets no limit.
+            failed, with what ``on_error`` makes of that, or what a Budget says. None
+            sets no limit.
 
     Raises:
         ConfigError: An option is wrong; when called, no text was found in the call, or
@@ -92,7 +93,7 @@ def guarded(
         Blocked: When called, a guard decided that the text must not go on.
         GuardError: When called, a guard broke.
     """
-    seconds_of(budget)
+    budget_of(budget)
     if fn is None:
         _options(input, output, prompt, on_block, on_error, restore)
         return functools.partial(

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ._costs import Budget
 from .engine import Engine, OnError
 from .errors import Blocked
 from .escapes import veiled
@@ -72,7 +73,7 @@ class SentenceGate:
         on_error: OnError = "block",
         json: bool = False,
         own: Placeholders | None = None,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> None:
         assert not json
         self._guard = guard

@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import NoReturn
 
+from ._costs import Budget
 from .engine import Engine, OnError
 from .errors import Blocked
 from .escapes import decided, moved, pieces, raised, still_json, veiled, view
@@ -57,7 +58,7 @@ class Gate:
         on_error: OnError = "block",
         json: bool = False,
         own: Placeholders | None = None,
-        budget: float | None = None,
+        budget: float | Budget | None = None,
     ) -> None:
         self._guard = guard
         self._reach = guard.reach

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
+from ._costs import Budget
 from .engine import Engine, OnError
 from .guard import AnyOf, Guard
 from .text import Text
@@ -75,7 +76,7 @@ def checked(
     texts: Sequence[Text],
     windows: Sequence[Window],
     on_error: OnError,
-    budget: float | None,
+    budget: float | Budget | None,
 ) -> Checks[tuple[Verdict, ...]]:
     """One verdict for each text, with what stands in it of findings over turns.
 
