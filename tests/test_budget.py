@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import subprocess
 import sys
 import threading
@@ -325,3 +326,33 @@ async def test_what_nobody_wants_any_more_is_cancelled_at_once():
     assert not check.done()
     release.set()
     assert [verdict.blocked for verdict in await check] == [True, False]
+
+
+@ways
+def test_a_budget_may_say_what_happens_when_it_runs_out(way, hung):
+    async def aanswer(prompt: str) -> str:
+        return prompt
+
+    def called(guard: Guard, **options: Any) -> Any:
+        if way == "sync":
+            return guarded(lambda prompt: prompt, input=guard, **options)("p")
+        return asyncio.run(guarded(aanswer, input=guard, **options)("p"))
+
+    allows = pg.Budget(SOON, then="allow")
+    with pg.capture() as verdicts:
+        assert called(Asks(hung), budget=allows) == "p"
+    assert verdicts[0].degraded
+    # Another fault is no lateness, and the other way round.
+    with pytest.raises(GuardError):
+        called(FakeGuard(error=ValueError()), budget=allows)
+    with pytest.raises(GuardError, match="budget"):
+        called(Asks(hung), budget=pg.Budget(SOON, then="block"), on_error="allow")
+
+
+def test_a_late_guard_is_told_by_a_pickle_too(hung):
+    with pytest.raises(GuardError) as caught:
+        Asks(hung).check("text", budget=SOON)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
+    with pytest.raises(ConfigError, match="then"):
+        pg.Budget(1.0, then="pass")  # type: ignore[arg-type]
