@@ -484,6 +484,15 @@ async def test_a_blocked_stream_closes_the_connection(both, endpoint):
     assert not both.server.requests[0].completed
 
 
+async def test_stored_responses_are_checked_when_they_are_fetched(both):
+    client = both.guarded("so bad", input=NAME, output=BAD)
+    with pytest.raises(Blocked):
+        await both.of(client.responses.retrieve("resp_1"))
+    calm = both.guarded("so bad", output=BAD, on_block="[removed]")
+    answer = await both.of(calm.responses.retrieve("resp_1"))
+    assert answer.output_text == "[removed]"
+
+
 async def test_extra_bodies_are_read(both):
     client = both.guarded(input=BAD)
     with pytest.raises(Blocked):

@@ -133,6 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
                 for name in models
             ]
             self._json(200, {"object": "list", "data": rows})
+        elif self.path.startswith("/v1/responses/") and (
+            wire := wire_of("/v1/responses")
+        ):
+            self._json(200, wire.whole({}, self.server.owner.reply({})))
         else:
             self._error(404, "unknown path")
         request.completed = True
