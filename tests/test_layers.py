@@ -25,7 +25,7 @@ GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
 CORE = GROUND | {"engine", "guard", "queries"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
-PYDANTIC_ON_USE = {"policy", "guards.judge", "guards.json", "server"}
+PYDANTIC_ON_USE = {"policy", "judging.reply", "guards.json", "server"}
 NETWORK = {
     *("aiohttp", "asyncio", "ftplib", "http", "httpx", "httpx2", "requests"),
     *("smtplib", "socket", "ssl", "urllib"),
@@ -165,7 +165,10 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
         return i.on_use and i.importer == "runtime.hub"
     if i.top in {"jsonschema", "referencing"}:
         return i.on_use and i.importer == "guards.json"
-    # Client SDKs above all: messages and completions are known by their shape.
+    # Client SDKs above all: messages and completions are known by their shape. A judge
+    # that is told an address makes the client for it.
+    if i.top == "openai":
+        return i.on_use and i.importer == "judging.endpoint"
     if i.importer.partition(".")[0] in LATE_ROOMS | {"policy"}:
         return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use
     return i.top in (

@@ -13,6 +13,7 @@ from .errors import (
     Blocked,
     ConfigError,
     GuardError,
+    JudgeError,
     MissingExtra,
     ModelError,
     PromptGuardError,
@@ -24,7 +25,7 @@ from .operators import Hash, Mask, Remove
 from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
-from .verdict import Action, Finding, Verdict
+from .verdict import Action, Finding, Usage, Verdict
 
 if _typing.TYPE_CHECKING:
     from .guards.canary import Canary
@@ -32,12 +33,14 @@ if _typing.TYPE_CHECKING:
     from .guards.code import Code
     from .guards.invisible import InvisibleText
     from .guards.json import Json
+    from .guards.judge import Judge
     from .guards.language import Language
     from .guards.pii import PII
     from .guards.refusal import Refusal
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
+    from .judging.rubrics import Rubric
 
 __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Action",
@@ -55,6 +58,8 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Hash",
     "InvisibleText",
     "Json",
+    "Judge",
+    "JudgeError",
     "Keywords",
     "Language",
     "Mask",
@@ -68,11 +73,13 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Refusal",
     "Regex",
     "Remove",
+    "Rubric",
     "Secrets",
     "Step",
     "Text",
     "Then",
     "Urls",
+    "Usage",
     "Verdict",
     "capture",
     "guarded",
@@ -86,6 +93,7 @@ _GUARDS = {
     "Code": "code",
     "InvisibleText": "invisible",
     "Json": "json",
+    "Judge": "judge",
     "Keywords": "text",
     "Language": "language",
     "MaxLength": "text",
@@ -96,13 +104,15 @@ _GUARDS = {
     "Secrets": "secrets",
     "Urls": "urls",
 }
+_LATER = {"Rubric": "judging.rubrics"}
 
 
 def __getattr__(name: str) -> _typing.Any:
-    if name in _GUARDS:
+    module = f"guards.{_GUARDS[name]}" if name in _GUARDS else _LATER.get(name)
+    if module is not None:
         from importlib import import_module
 
-        value = getattr(import_module(f".guards.{_GUARDS[name]}", __name__), name)
+        value = getattr(import_module(f".{module}", __name__), name)
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -184,6 +184,16 @@ async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> tuple[Any, 
     return answer, perf_counter() - begun
 
 
+async def on_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the library's own loop, and cancel it there if cancelled.
+
+    For what lives longer than one loop of a caller's: a pool of connections.
+    """
+    import asyncio
+
+    return await asyncio.wrap_future(_workers.submit(work))
+
+
 def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004 - not asking if callable
@@ -214,6 +224,10 @@ class _Workers:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the background loop, from another thread."""
+        return self.submit(work).result()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the background loop."""
         import asyncio
 
         with self._fresh():
@@ -223,7 +237,7 @@ class _Workers:
                     target=self._loop.run_forever, name="promptguard-loop", daemon=True
                 ).start()
             loop = self._loop
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        return asyncio.run_coroutine_threadsafe(work, loop)
 
     def _fresh(self) -> threading.Lock:
         # Threads do not survive a fork; neither does a lock somebody held. The

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import ConfigError, GuardError, PromptGuardError, unknown, wrap
 from .placeholders import Placeholders, redact
-from .queries import Ask, Classify, Query
+from .queries import Ask, Classify, Query, coverage_of, used
 from .text import Text
-from .verdict import Action, Finding, Verdict, plausible
+from .verdict import Action, Finding, Usage, Verdict, plausible
 
 if TYPE_CHECKING:
     from .guard import Guard
@@ -161,7 +161,8 @@ class Engine:
                 self._forget(run, event)
                 self._advance(run, None, error, event)
                 continue
-            run.case.coverage = min(run.case.coverage, _coverage(value))
+            run.case.coverage = min(run.case.coverage, coverage_of(value))
+            run.usage = used(run.usage, value)
             if not run.missing:
                 self._advance(run, self._collect(run), None, event)
         for run in runs:
@@ -307,6 +308,7 @@ class Engine:
             coverage=0.0 if case.errors else case.coverage,
             timings=tuple([(run.guard.name, run.seconds) for run in case.runs]),
             degraded=bool(case.errors),
+            usage=tuple([(r.guard.name, r.usage) for r in case.runs if r.usage]),
         )
 
 
@@ -349,6 +351,7 @@ class _Run:
         "seconds",
         "single",
         "steps",
+        "usage",
     )
 
     def __init__(self, guard: Guard, case: _Case) -> None:
@@ -359,6 +362,7 @@ class _Run:
         self.missing: set[Query] = set()
         self.single = True
         self.seconds = 0.0
+        self.usage: Usage | None = None
         self.closed = False
 
 
@@ -389,9 +393,3 @@ def label(guard: Guard, finding: Finding) -> Finding:
 
 def _position(finding: Finding) -> tuple[int, int, str, str]:
     return finding.start, finding.end, finding.guard, finding.label
-
-
-def _coverage(value: object) -> float:
-    """The share of the text an answer speaks for; only models state one."""
-    coverage = getattr(value, "coverage", 1.0)
-    return coverage if isinstance(coverage, float) else 1.0
