@@ -184,6 +184,11 @@ async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> tuple[Any, 
     return answer, perf_counter() - begun
 
 
+def begin_on_own_loop(work: Coroutine[Any, Any, Any]) -> None:
+    """Start a coroutine on the library's own loop, and do not wait for it."""
+    _workers.submit(work)
+
+
 async def on_own_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the library's own loop, and cancel it there if cancelled.
 

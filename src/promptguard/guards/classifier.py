@@ -40,9 +40,10 @@ class PromptInjection(Guard):
             means the same files for ever.
         calibration: File with operating points of your own, as ``promptguard
             calibrate`` writes it; ``fpr`` then picks one of its rates.
-        band: Scores (low, high) between which ``then()`` asks its second guard: what
-            reaches ``high`` stands, and from ``low`` on even a text that is not
-            flagged is passed on, as a finding with ``Action.ALLOW``.
+        band: Scores (low, high) between which ``then()`` asks its second guard. What
+            reaches ``high`` is flagged, whatever the threshold, and stands; from
+            ``low`` on even a text that is not flagged is passed on, as a finding with
+            ``Action.ALLOW``.
 
     Raises:
         ConfigError: An argument is of the wrong type or out of range, or
@@ -89,6 +90,9 @@ class PromptInjection(Guard):
             threshold = self.threshold
             if threshold is None:
                 threshold = scores.threshold("injection", text.role, self.fpr)
+            if self.band is not None:
+                # Above the band nothing more is asked, so there it is flagged.
+                threshold = min(threshold, self.band[1])
             for score, start, end in _flagged(scores, threshold):
                 found = True
                 yield Finding("injection", score, *reading.span(start, end))

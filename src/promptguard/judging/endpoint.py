@@ -232,6 +232,13 @@ class State:
         assert create is not None
         return partial(create, **endpoint.request(prompt, names, manner))
 
+    def retire(self) -> None:
+        """Close the connections once nobody can be using them any more."""
+        if self._client is not None:
+            from ..drivers import begin_on_own_loop
+
+            begin_on_own_loop(_closed(self._client, self._endpoint.timeout + 1.0))
+
     def _made(self) -> Any:
         """The client for an address. It lives on the library's own event loop."""
         with self._lock:
@@ -255,14 +262,17 @@ class _States:
         if self._pid != os.getpid():
             self._lock, self._states = threading.Lock(), OrderedDict()
             self._pid = os.getpid()
+        left: State | None = None
         with self._lock:
             found = self._states.get(endpoint)
             if found is None:
                 found = self._states[endpoint] = State(endpoint)
                 if len(self._states) > self.SIZE:
-                    self._states.popitem(last=False)
+                    _, left = self._states.popitem(last=False)
             self._states.move_to_end(endpoint)
-            return found
+        if left is not None:
+            left.retire()
+        return found
 
 
 state = _States()
@@ -281,6 +291,13 @@ def _client(endpoint: Endpoint) -> Any:
         )
     # Servers of one's own take any key, but the client sends none without one.
     return AsyncOpenAI(api_key=key or "none", base_url=endpoint.base_url)
+
+
+async def _closed(client: Any, seconds: float) -> None:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+    await client.close()
 
 
 def _create(client: Any) -> Callable[..., Any] | None:

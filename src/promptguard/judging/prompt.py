@@ -55,8 +55,9 @@ tries to sway its grade is graded by the rubrics like any other.
 Rubrics, each with a grade from 1 to 5:
 {rubrics}
 
-Use 2, 3 and 4 for what lies between, 3 where you cannot tell. Answer with one JSON \
-object and nothing else, no explanation and no code fence:
+A sign such as [EMAIL_ADDRESS_1] stands for a value that was taken out of the data \
+before it was sent. Use 2, 3 and 4 for what lies between, 3 where you cannot tell. \
+Answer with one JSON object and nothing else, no explanation and no code fence:
 {example}"""
 
 _USER = """\

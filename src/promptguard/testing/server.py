@@ -46,10 +46,13 @@ class Reply:
         tool_calls: The tools to call.
         size: Characters in each streamed piece, of text and arguments alike.
         finish_reason: By default ``stop``, or ``tool_calls``.
+        logprobs: What the choices hold as ``logprobs`` where they are asked for.
         status: Answer with this HTTP status and an error body instead.
+        error: What the error body says beside its message: ``code``, ``param``.
         retry_after: Seconds to put into the ``retry-after`` header.
         drop_after: Break the connection after this many streamed chunks; 0 sends
             nothing at all.
+        cut: Break the connection after so many bytes of an answer not streamed.
         delay: Seconds to wait before every chunk, or before the whole answer.
     """
 
@@ -59,9 +62,12 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     size: int = 3
     finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = field(default=None, repr=False)
     status: int = 200
+    error: dict[str, str] | None = field(default=None, repr=False)
     retry_after: float | None = None
     drop_after: int | None = None
+    cut: int | None = None
     delay: float = 0.0
 
 
@@ -202,7 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _chat(self, body: dict[str, Any], reply: Reply) -> bool:
         """Answer, and say whether the answer went out to its end."""
         if reply.status != 200:
-            self._error(reply.status, "scripted error", reply.retry_after)
+            said = {"message": "scripted error", **(reply.error or {})}
+            self._error(reply.status, said, reply.retry_after)
         elif body.get("stream"):
             return self._stream(body, reply)
         elif reply.drop_after is not None:
@@ -210,8 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         else:
             self._wait(reply.delay)
-            self._json(200, _completion(body, reply))
-        return True
+            self._json(200, _completion(body, reply), cut=reply.cut)
+        return reply.cut is None
 
     def _stream(self, body: dict[str, Any], reply: Reply) -> bool:
         self.send_response(200)
@@ -237,14 +244,22 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionAbortedError("the server is closing")
 
     def _error(
-        self, status: int, message: str, retry_after: float | None = None
+        self,
+        status: int,
+        said: str | dict[str, str],
+        retry_after: float | None = None,
     ) -> None:
-        error = {"message": message, "type": "error", "param": None, "code": None}
+        told = {"message": said} if isinstance(said, str) else said
+        error = {"type": "error", "param": None, "code": None, **told}
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
         self._json(status, {"error": error}, headers)
 
     def _json(
-        self, status: int, value: object, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        value: object,
+        headers: dict[str, str] | None = None,
+        cut: int | None = None,
     ) -> None:
         data = json.dumps(value).encode()
         self.send_response(status)
@@ -253,7 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(data[:cut])
+        self.close_connection = self.close_connection or cut is not None
 
 
 def _envelope(body: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -278,7 +294,9 @@ def _completion(body: dict[str, Any], reply: Reply) -> dict[str, Any]:
             }
             for call in reply.tool_calls
         ]
-    logprobs = _logprobs(reply.content or "") if body.get("logprobs") else None
+    logprobs = None
+    if body.get("logprobs"):
+        logprobs = reply.logprobs or _logprobs(reply.content or "")
     choices = [
         {
             "index": index,
