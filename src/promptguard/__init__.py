@@ -41,6 +41,7 @@ if _typing.TYPE_CHECKING:
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
     from .judging.rubrics import Rubric
+    from .measure.grades import evaluate
 
 __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Action",
@@ -82,6 +83,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Usage",
     "Verdict",
     "capture",
+    "evaluate",
     "guarded",
     "on_verdict",
 ]
@@ -104,7 +106,7 @@ _GUARDS = {
     "Secrets": "secrets",
     "Urls": "urls",
 }
-_LATER = {"Rubric": "judging.rubrics"}
+_LATER = {"Rubric": "judging.rubrics", "evaluate": "measure.grades"}
 
 
 def __getattr__(name: str) -> _typing.Any:
