@@ -151,6 +151,14 @@ def test_a_wrong_rubric_is_named(arguments):
         Rubric(**arguments)
 
 
+def test_lists_out_of_a_file_will_do():
+    guard = Judge(["tone", "off_topic"], llm=FakeJudge(), topics=["x"], prices=[1, 2])
+    assert guard == Judge(
+        ("tone", "off_topic"), llm=FakeJudge(), topics=("x",), prices=(1, 2)
+    )
+    assert hash(guard) is not None
+
+
 def test_a_judge_keeps_the_rules_of_guards():
     check_guard(Judge("injection", llm=FakeJudge(5)), ["Hello."], long=2_000)
     check_guard(Judge("tone", llm=FakeJudge(1)), ["Hello."], long=2_000)

@@ -409,3 +409,19 @@ def test_connections_of_endpoints_long_unused_are_closed(monkeypatch):
     for n in range(1, 3):
         states(Endpoint(model=f"m{n}", timeout=0.01))
     assert client.closed.wait(10)
+
+
+@ways
+@drivers
+def test_loading_the_libraries_is_not_the_judges_time(way, driver, monkeypatch):
+    from promptguard.judging import endpoint
+
+    made = endpoint._client
+
+    def slowly(of: Endpoint) -> Any:
+        time.sleep(2.5)
+        return made(of)
+
+    monkeypatch.setattr(endpoint, "_client", slowly)
+    with ChatServer(FakeJudge(1)) as server:
+        assert not check(judge(server, way, timeout=2.0), driver).flagged

@@ -184,6 +184,13 @@ async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> tuple[Any, 
     return answer, perf_counter() - begun
 
 
+async def off_loop(work: Callable[[], T]) -> T:
+    """Run what takes a while on a thread, so that the event loop goes on."""
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(_workers.llms(), work)
+
+
 def begin_on_own_loop(work: Coroutine[Any, Any, Any]) -> None:
     """Start a coroutine on the library's own loop, and do not wait for it."""
     _workers.submit(work)

@@ -259,6 +259,7 @@ def test_another_kind_of_run_is_refused():
 
 
 @pytest.mark.mlflow
+@pytest.mark.filterwarnings("default")
 def test_a_run_of_mlflow_gets_the_figures(tmp_path):
     mlflow = pytest.importorskip("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")

@@ -117,7 +117,8 @@ class Judge(Guard):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ConfigError(f"{name} must be a whole number, {least} or more")
-        _check_prices(self.prices)
+        if self.prices is not None:
+            object.__setattr__(self, "prices", _pair(self.prices))
         self._check_cache()
 
     def inspect(self, text: Text) -> Inspection:
@@ -235,11 +236,10 @@ def _is_number(value: object) -> bool:
     return number and math.isfinite(value)  # type: ignore[arg-type] # a number
 
 
-def _check_prices(prices: object) -> None:
-    if prices is None:
-        return
-    pair = isinstance(prices, tuple) and len(prices) == 2
-    if not pair or not all(_is_number(p) and p >= 0 for p in prices):  # type: ignore[attr-defined] # a tuple
+def _pair(prices: object) -> tuple[float, ...]:
+    pair = tuple(prices) if isinstance(prices, tuple | list) else ()
+    if len(pair) != 2 or not all(_is_number(p) and p >= 0 for p in pair):
         raise ConfigError(
             "prices must be two numbers: a million tokens read, a million written"
         )
+    return pair

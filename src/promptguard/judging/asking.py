@@ -69,6 +69,15 @@ class _Asker:
     def names(self) -> tuple[str, ...]:
         return tuple(rubric.name for rubric in self.rubrics)
 
+    @property
+    def prepared(self) -> bool:
+        """True when nothing is left to load."""
+        return self.names in state(self.endpoint).prepared
+
+    def prepare(self) -> None:
+        """Load what the first question needs; that is not the judge's time."""
+        state(self.endpoint).prepare(self.names)
+
     def flow(self, written: str, deadline: float) -> _Flow:
         """What to do for one question, from the cache to the last attempt."""
         case = Case.read(written)
@@ -142,6 +151,7 @@ class SyncAsker(_Asker):
     """Asks on threads."""
 
     def __call__(self, rubric: str, text: str) -> Judged:
+        self.prepare()
         deadline = time.monotonic() + self.endpoint.timeout
         flow, value = self.flow(text, deadline), None
         while True:
@@ -196,6 +206,10 @@ class AsyncAsker(_Asker):
     async def __call__(self, rubric: str, text: str) -> Judged:
         import asyncio
 
+        from ..drivers import off_loop
+
+        if not self.prepared:
+            await off_loop(self.prepare)
         deadline = time.monotonic() + self.endpoint.timeout
         flow, value = self.flow(text, deadline), None
         while True:

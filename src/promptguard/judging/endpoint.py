@@ -200,6 +200,7 @@ class State:
         self.manner = Manner("text" if endpoint.structured == "off" else "json_schema")
         self.slots = threading.BoundedSemaphore(endpoint.concurrency)
         self.memory = Memory()
+        self.prepared: set[tuple[str, ...]] = set()
         self._endpoint = endpoint
         self._lock = threading.Lock()
         self._loops: WeakKeyDictionary[Any, asyncio.Semaphore] = WeakKeyDictionary()
@@ -231,6 +232,19 @@ class State:
         create = _create(client)
         assert create is not None
         return partial(create, **endpoint.request(prompt, names, manner))
+
+    def prepare(self, names: tuple[str, ...]) -> None:
+        """Load the libraries that asking for these grades takes.
+
+        Raises:
+            MissingExtra: openai is not installed, and an address is to be asked.
+            ConfigError: The environment has no key for OpenAI's own address.
+        """
+        if names not in self.prepared:
+            schema(names)
+            if self._endpoint.kind == "address":
+                self._made()
+            self.prepared.add(names)
 
     def retire(self) -> None:
         """Close the connections once nobody can be using them any more."""

@@ -153,7 +153,8 @@ def escaped(text: str, mark: str) -> str:
     marked = _SPACE.sub(lambda s: mark if s[0] == " " else mark + s[0], text)
     data = json.dumps(marked, ensure_ascii=False)
     # JSON allows U+2028 inside a string; many programs take it for the end of a line.
-    data = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in data)
+    if not data.isprintable():
+        data = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in data)
     return _CONTROL.sub(lambda c: f"\\u{ord(c[0]):04x}", data)
 
 
