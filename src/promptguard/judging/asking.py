@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..errors import PromptGuardError
@@ -28,6 +29,7 @@ __all__ = ["Judged", "asker"]
 # Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", AWS
 # Architecture Blog, 2015), in seconds.
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 4.0
+_LONG_TEXT = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,15 @@ class _Asker:
         return [told, self.topics, self.endpoint.structured]
 
 
+def _advanced(flow: _Flow, value: Any) -> _Send | _Wait | Judged:
+    """The next thing to do, or what came of it all."""
+    try:
+        return flow.send(value)
+    except StopIteration as done:
+        judged: Judged = done.value
+        return judged
+
+
 class SyncAsker(_Asker):
     """Asks on threads."""
 
@@ -154,17 +165,13 @@ class SyncAsker(_Asker):
         self.prepare()
         deadline = time.monotonic() + self.endpoint.timeout
         flow, value = self.flow(text, deadline), None
-        while True:
-            try:
-                step = flow.send(value)
-            except StopIteration as done:
-                judged: Judged = done.value
-                return judged
+        while not isinstance(step := _advanced(flow, value), Judged):
             if isinstance(step, _Wait):
                 time.sleep(step.seconds)
                 value = None
             else:
                 value = self._send(step, deadline)
+        return step
 
     def _send(self, step: _Send, deadline: float) -> Answer:
         own = state(self.endpoint)
@@ -213,11 +220,11 @@ class AsyncAsker(_Asker):
         deadline = time.monotonic() + self.endpoint.timeout
         flow, value = self.flow(text, deadline), None
         while True:
-            try:
-                step = flow.send(value)
-            except StopIteration as done:
-                judged: Judged = done.value
-                return judged
+            move = partial(_advanced, flow, value)
+            # Writing a long prompt takes longer than an event loop should wait.
+            step = await off_loop(move) if len(text) > _LONG_TEXT else move()
+            if isinstance(step, Judged):
+                return step
             if isinstance(step, _Wait):
                 await asyncio.sleep(step.seconds)
                 value = None
