@@ -569,3 +569,24 @@ def answered(monkeypatch: pytest.MonkeyPatch, score: float) -> None:
         return Scores((Window(0, len(query.text), (("injection", score),)),), 1.0)
 
     monkeypatch.setattr(drivers, "classify", classify)
+
+
+async def test_a_long_text_is_asked_about_from_a_thread():
+    threads: set[str] = set()
+
+    async def llm(messages: list[dict[str, str]]) -> str:
+        return FakeJudge(grade)(messages)
+
+    def grade(rubric: str, text: str) -> int:
+        return 5 if len(text) > 9_000 else 1
+
+    class Store(dict):  # type: ignore[type-arg]
+        def get(self, *name: Any) -> Any:
+            threads.add(threading.current_thread().name)
+            return super().get(*name)
+
+    guard = Judge("injection", llm=llm, model="m", cache=Store())
+    assert (await guard.acheck("word " * 2_000)).blocked
+    assert threads.isdisjoint({threading.current_thread().name})
+    assert not (await guard.acheck("word")).blocked
+    assert threading.current_thread().name in threads
