@@ -144,6 +144,12 @@ def guards_do_not_import_each_other(i: Import) -> bool:
     return i.inside.startswith("guards._")
 
 
+def a_judge_waits_on_use(i: Import) -> bool:
+    if not i.importer.startswith("judging."):
+        return True
+    return i.room != "runtime" and (i.on_use or i.top not in NETWORK)
+
+
 def only_the_runtime_knows_the_model_libraries(i: Import) -> bool:
     return i.top not in MODEL_LIBRARIES or i.importer.startswith("runtime.")
 
@@ -214,6 +220,7 @@ def the_package_does_not_know_the_training(i: Import) -> bool:
         core_stands_on_the_ground,
         guards_know_no_runtime_and_no_library,
         guards_do_not_import_each_other,
+        a_judge_waits_on_use,
         only_the_runtime_knows_the_model_libraries,
         the_runtime_is_loaded_on_use,
         pydantic_is_imported_on_use_where_it_is_needed,
