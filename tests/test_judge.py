@@ -590,3 +590,46 @@ async def test_a_long_text_is_asked_about_from_a_thread():
     assert threads.isdisjoint({threading.current_thread().name})
     assert not (await guard.acheck("word")).blocked
     assert threading.current_thread().name in threads
+
+
+def test_a_plain_function_may_give_an_awaitable():
+    async def reply(messages: list[dict[str, str]]) -> str:
+        await asyncio.sleep(0.01)
+        return FakeJudge(5)(messages)
+
+    guard = Judge("injection", llm=lambda messages: reply(messages))
+    assert guard.check("Hello.").blocked
+    assert asyncio.run(guard.acheck("Hello.")).blocked
+
+    cancelled = threading.Event()
+
+    async def hanging() -> str:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            cancelled.set()
+        return ""
+
+    slow = Judge("injection", llm=lambda messages: hanging(), timeout=0.1)
+    with pytest.raises(JudgeError) as raised:
+        slow.check("Hello.")
+    assert raised.value.kind == "timeout"
+    assert cancelled.wait(10)
+
+
+def test_a_thread_that_cannot_be_started_takes_no_slot(monkeypatch):
+    from promptguard.judging import asking
+
+    guard = Judge("injection", llm=FakeJudge(1), concurrency=1, name="alone")
+    guard.check("The pool has its threads now.")
+    with monkeypatch.context() as patch:
+        patch.setattr(asking.threading, "Thread", Unstartable)
+        for _ in range(2):
+            with pytest.raises(pg.GuardError):
+                guard.check("Hello.")
+    assert not guard.check("Hello.").flagged
+
+
+class Unstartable(threading.Thread):
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")

@@ -196,6 +196,19 @@ def begin_on_own_loop(work: Coroutine[Any, Any, Any]) -> None:
     _workers.submit(work)
 
 
+def waited_for(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Run a coroutine on the library's own loop, and wait for it on this thread.
+
+    Raises:
+        TimeoutError: It takes longer than so many seconds, and is cancelled.
+    """
+    future = _workers.submit(work)
+    try:
+        return future.result(seconds)
+    finally:
+        future.cancel()
+
+
 async def on_own_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the library's own loop, and cancel it there if cancelled.
 

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 import random
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -174,6 +175,8 @@ class SyncAsker(_Asker):
         return step
 
     def _send(self, step: _Send, deadline: float) -> Answer:
+        from ..drivers import waited_for
+
         own = state(self.endpoint)
         left = deadline - time.monotonic()
         if left <= 0 or not own.slots.acquire(timeout=left):
@@ -184,8 +187,11 @@ class SyncAsker(_Asker):
         def work() -> None:
             try:
                 left = max(0.001, deadline - time.monotonic())
-                call = own.call(step.prompt, self.names, step.manner, left)
-                outcome.append(answer(call(), self.endpoint))
+                got = own.call(step.prompt, self.names, step.manner, left)()
+                if inspect.isawaitable(got):
+                    # A plain function that calls an async one, as a lambda does.
+                    got = waited_for(_awaited(got), left)
+                outcome.append(answer(got, self.endpoint))
             except BaseException as raised:
                 # Nobody else would see it; an uncaught one would be printed.
                 outcome.append(raised)
@@ -197,9 +203,14 @@ class SyncAsker(_Asker):
         context = contextvars.copy_context()
         # On a thread of its own, because a thread that hangs cannot be stopped: it is
         # left behind, and does not keep the process from ending.
-        threading.Thread(
+        thread = threading.Thread(
             target=context.run, args=(work,), name="promptguard-judge", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except BaseException:
+            own.slots.release()
+            raise
         in_time = ended.wait(max(0.0, deadline - time.monotonic()))
         if not in_time:
             return _late()
@@ -266,6 +277,10 @@ def asker(
     }
     made: Any = kinds.get(endpoint.kind, SyncAsker)(endpoint, rubrics, topics)
     return made  # type: ignore[no-any-return]
+
+
+async def _awaited(work: Awaitable[Any]) -> Any:
+    return await work
 
 
 def _failed(error: BaseException) -> Answer:
