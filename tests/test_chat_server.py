@@ -160,3 +160,26 @@ def test_the_server_listens_on_loopback_and_is_gone_afterwards():
         assert host == "127.0.0.1"
     with pytest.raises(OSError):
         socket.create_connection((host, int(port)), timeout=1)
+
+
+def test_an_error_says_what_it_is_told_to():
+    reply = Reply(status=400, error={"code": "too_long", "message": "no"})
+    with ChatServer(reply) as server, pytest.raises(HTTPError) as raised:
+        post(server)
+    with raised.value as response:
+        error = json.loads(response.read())["error"]
+    assert (error["code"], error["message"], error["param"]) == ("too_long", "no", None)
+
+
+def test_an_answer_can_be_cut_off():
+    with ChatServer(Reply(content="x" * 500, cut=100)) as server:
+        with pytest.raises(http.client.IncompleteRead):
+            post(server)
+        assert not server.requests[0].completed
+
+
+def test_log_probabilities_are_given_where_they_are_asked_for():
+    told = {"content": [], "refusal": None}
+    with ChatServer(Reply(content="x", logprobs=told)) as server:
+        assert post(server)["choices"][0]["logprobs"] is None
+        assert post(server, logprobs=True)["choices"][0]["logprobs"] == told

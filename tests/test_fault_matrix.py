@@ -30,6 +30,7 @@ GUARDS: dict[str, Guard] = {
     "Keywords": pg.Keywords(("absent",)),
     "Language": pg.Language(("en",)),
     "MaxLength": pg.MaxLength(1000),
+    "Only": pg.PII().only("user", "tool", "function", "retrieved", "assistant"),
     "Regex": pg.Regex("absent"),
     "Then": pg.PromptInjection(band=(0.2, 0.9)).then(pg.Keywords(("absent",))),
 }

@@ -26,7 +26,7 @@ GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
 CORE = GROUND | {"combining", "engine", "guard", "queries"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
 WRAPPERS = {"adapters", "clients", "guarded", "stream", "toolcall", "tools"}
-PYDANTIC_ON_USE = {"guards.judge", "guards.json", "server"}
+PYDANTIC_ON_USE = {"guards.json", "judging.reply", "server"}
 # The modules that are made of pydantic models; the others of the room load them on use.
 POLICY_INSIDE = {f"policy.{name}" for name in ("building", "catalogue", "document")}
 POLICY_INSIDE |= {"policy.schema", "policy.telling"}
@@ -148,6 +148,12 @@ def guards_do_not_import_each_other(i: Import) -> bool:
     return i.inside.startswith("guards._")
 
 
+def a_judge_waits_on_use(i: Import) -> bool:
+    if not i.importer.startswith("judging."):
+        return True
+    return i.room != "runtime" and (i.on_use or i.top not in NETWORK)
+
+
 def only_the_runtime_knows_the_model_libraries(i: Import) -> bool:
     return i.top not in MODEL_LIBRARIES or i.importer.startswith("runtime.")
 
@@ -175,7 +181,10 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
         return i.on_use and i.importer == "runtime.hub"
     if i.top in {"jsonschema", "referencing"}:
         return i.on_use and i.importer == "guards.json"
-    # Client SDKs above all: messages and completions are known by their shape.
+    # Client SDKs above all: messages and completions are known by their shape. A judge
+    # that is told an address makes the client for it.
+    if i.top == "openai":
+        return i.on_use and i.importer == "judging.endpoint"
     if i.importer.partition(".")[0] in LATE_ROOMS:
         return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use
     if i.top == "yaml":
@@ -223,6 +232,7 @@ def the_package_does_not_know_the_training(i: Import) -> bool:
         core_stands_on_the_ground,
         guards_know_no_runtime_and_no_library,
         guards_do_not_import_each_other,
+        a_judge_waits_on_use,
         only_the_runtime_knows_the_model_libraries,
         the_runtime_is_loaded_on_use,
         pydantic_is_imported_on_use_where_it_is_needed,

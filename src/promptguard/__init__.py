@@ -16,6 +16,7 @@ from .errors import (
     Blocked,
     ConfigError,
     GuardError,
+    JudgeError,
     MissingExtra,
     ModelError,
     PromptGuardError,
@@ -28,7 +29,7 @@ from .placeholders import Placeholders
 from .queries import Ask, Classify
 from .text import Text
 from .tools import guard_tool
-from .verdict import Action, Finding, Verdict
+from .verdict import Action, Finding, Usage, Verdict
 
 if _typing.TYPE_CHECKING:
     from .conversation import Conversation
@@ -37,6 +38,7 @@ if _typing.TYPE_CHECKING:
     from .guards.code import Code
     from .guards.invisible import InvisibleText
     from .guards.json import Json
+    from .guards.judge import Judge
     from .guards.language import Language
     from .guards.pii import PII
     from .guards.refusal import Refusal
@@ -44,6 +46,8 @@ if _typing.TYPE_CHECKING:
     from .guards.text import Keywords, MaxLength, Regex
     from .guards.urls import Urls
     from .handlers import escalate, reask, replace
+    from .judging.rubrics import Rubric
+    from .measure.grades import evaluate
     from .policy import Policy
 
 __all__ = [  # noqa: RUF022  (as sorted() has it)
@@ -64,6 +68,8 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Hash",
     "InvisibleText",
     "Json",
+    "Judge",
+    "JudgeError",
     "Keywords",
     "Language",
     "Mask",
@@ -79,14 +85,17 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Refusal",
     "Regex",
     "Remove",
+    "Rubric",
     "Secrets",
     "Step",
     "Text",
     "Then",
     "Urls",
+    "Usage",
     "Verdict",
     "capture",
     "escalate",
+    "evaluate",
     "guard_client",
     "guard_tool",
     "guarded",
@@ -102,6 +111,7 @@ _GUARDS = {
     "Code": "code",
     "InvisibleText": "invisible",
     "Json": "json",
+    "Judge": "judge",
     "Keywords": "text",
     "Language": "language",
     "MaxLength": "text",
@@ -112,23 +122,24 @@ _GUARDS = {
     "Secrets": "secrets",
     "Urls": "urls",
 }
-
 # These are loaded by name as well: a program that only checks texts needs none.
 _LATER = {
     "Conversation": "conversation",
     "Policy": "policy",
+    "Rubric": "judging.rubrics",
     "escalate": "handlers",
+    "evaluate": "measure.grades",
     "reask": "handlers",
     "replace": "handlers",
 }
 
 
 def __getattr__(name: str) -> _typing.Any:
-    if name in _GUARDS or name in _LATER:
+    module = f"guards.{_GUARDS[name]}" if name in _GUARDS else _LATER.get(name)
+    if module is not None:
         from importlib import import_module
 
-        module = f".guards.{_GUARDS[name]}" if name in _GUARDS else f".{_LATER[name]}"
-        value = getattr(import_module(module, __name__), name)
+        value = getattr(import_module(f".{module}", __name__), name)
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
-from .verdict import Finding
+from .verdict import Finding, Usage
 
 if TYPE_CHECKING:
     from .errors import PromptGuardError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .queries import Query
     from .text import Text
 
-__all__ = ["Case", "Run", "coverage", "label", "own", "place"]
+__all__ = ["Case", "Event", "Run", "Step", "coverage", "label", "own", "place"]
 
 
 class Case:
@@ -71,6 +71,7 @@ class Run:
         "seconds",
         "single",
         "steps",
+        "usage",
     )
 
     def __init__(self, guard: Guard, case: Case) -> None:
@@ -81,7 +82,37 @@ class Run:
         self.missing: set[Query] = set()
         self.single = True
         self.seconds = 0.0
+        self.usage: Usage | None = None
         self.closed = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event led to.
+
+    Args:
+        queries: Newly wanted answers.
+        findings: New findings, each with the index of its text.
+        dropped: Queries handed out earlier whose answers are no longer wanted.
+    """
+
+    queries: tuple[Query, ...] = ()
+    findings: tuple[tuple[int, Finding], ...] = ()
+    dropped: tuple[Query, ...] = ()
+
+
+class Event:
+    """What has come of an event so far."""
+
+    __slots__ = ("dropped", "findings", "queries")
+
+    def __init__(self) -> None:
+        self.queries: list[Query] = []
+        self.findings: list[tuple[int, Finding]] = []
+        self.dropped: list[Query] = []
+
+    def step(self) -> Step:
+        return Step(tuple(self.queries), tuple(self.findings), tuple(self.dropped))
 
 
 def label(guard: Guard, finding: Finding) -> Finding:

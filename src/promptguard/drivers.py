@@ -11,7 +11,7 @@ import inspect
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from hashlib import blake2b
@@ -247,6 +247,41 @@ async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> Outcome:
         answer, error, more = await _awaited(_finished, answer)
         seconds += more
     return answer, error, seconds
+
+
+async def off_loop(work: Callable[[], T]) -> T:
+    """Run what takes a while on a thread, so that the event loop goes on."""
+    import asyncio
+
+    return await asyncio.get_running_loop().run_in_executor(_workers.llms(), work)
+
+
+def begin_on_own_loop(work: Coroutine[Any, Any, Any]) -> None:
+    """Start a coroutine on the library's own loop, and do not wait for it."""
+    _workers.run(work)
+
+
+def waited_for(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Run a coroutine on the library's own loop, and wait for it on this thread.
+
+    Raises:
+        TimeoutError: It takes longer than so many seconds, and is cancelled.
+    """
+    future = _workers.run(work)
+    try:
+        return future.result(seconds)
+    finally:
+        future.cancel()
+
+
+async def on_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the library's own loop, and cancel it there if cancelled.
+
+    For what lives longer than one loop of a caller's: a pool of connections.
+    """
+    import asyncio
+
+    return await asyncio.wrap_future(_workers.run(work))
 
 
 def is_async(function: Callable[..., Any]) -> bool:

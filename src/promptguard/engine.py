@@ -18,15 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._costs import Costs, Limit, limit_of
-from ._runs import Case, Run, coverage, label, own, place
+from ._runs import Case, Event, Run, Step, coverage, label, own, place
 from .errors import ConfigError, GuardError, unknown, wrap
 from .placeholders import Placeholders, redact
-from .queries import Ask, Classify, Query
+from .queries import Ask, Classify, Query, used
 from .text import Text
 from .verdict import Action, Finding, Verdict, plausible
 
@@ -36,21 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "OnError", "Step"]
 
 OnError = Literal["block", "allow"]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one event led to.
-
-    Args:
-        queries: Newly wanted answers.
-        findings: New findings, each with the index of its text.
-        dropped: Queries handed out earlier whose answers are no longer wanted.
-    """
-
-    queries: tuple[Query, ...] = ()
-    findings: tuple[tuple[int, Finding], ...] = ()
-    dropped: tuple[Query, ...] = ()
 
 
 class Engine:
@@ -141,7 +125,7 @@ class Engine:
         self._started = True
         if self._budget is not None:
             self._deadline = perf_counter() + self._budget
-        event = _Event()
+        event = Event()
         for case in self._cases:
             if case.closed:
                 continue
@@ -177,7 +161,7 @@ class Engine:
         no use. Then the engine is done.
         """
         self._late = True
-        event = _Event()
+        event = Event()
         event.dropped = list(self._pending)
         self._pending.clear()
         self._waiting.clear()
@@ -194,7 +178,7 @@ class Engine:
         self, query: Query, value: Any, error: BaseException | None, seconds: float
     ) -> Step:
         self._pending.pop(query, None)
-        event = _Event()
+        event = Event()
         runs = self._waiting.pop(query, [])
         for run in runs:
             run.seconds += seconds
@@ -208,13 +192,14 @@ class Engine:
                 self._advance(run, None, error, event)
                 continue
             run.case.coverage = min(run.case.coverage, coverage(value))
+            run.usage = used(run.usage, value)
             if not run.missing:
                 self._advance(run, self._collect(run), None, event)
         for run in runs:
             self._settle(run.case, event)
         return event.step()
 
-    def _begin(self, run: Run, event: _Event) -> None:
+    def _begin(self, run: Run, event: Event) -> None:
         if perf_counter() > self._deadline:
             self._break(run, self._too_late(run))
             return
@@ -232,7 +217,7 @@ class Engine:
         self._advance(run, None, None, event)
 
     def _advance(
-        self, run: Run, value: Any, error: BaseException | None, event: _Event
+        self, run: Run, value: Any, error: BaseException | None, event: Event
     ) -> None:
         """Run a guard until it asks, ends or breaks."""
         case, steps = run.case, run.steps
@@ -286,7 +271,7 @@ class Engine:
                 if run not in runs:
                     runs.append(run)
 
-    def _settle(self, case: Case, event: _Event) -> None:
+    def _settle(self, case: Case, event: Event) -> None:
         """After an event: close a blocked text, hand out what it may ask now."""
         if case.closed:
             return
@@ -309,7 +294,7 @@ class Engine:
                 self._pending[query] = None
                 event.queries.append(query)
 
-    def _abandon(self, event: _Event) -> None:
+    def _abandon(self, event: Event) -> None:
         """The call is blocked: nobody waits for what the other texts come to."""
         for case in self._cases:
             if not case.closed:
@@ -321,7 +306,7 @@ class Engine:
                 case.coverage = 0.0
                 self._open -= 1
 
-    def _forget(self, run: Run, event: _Event) -> None:
+    def _forget(self, run: Run, event: Event) -> None:
         for query in run.missing:
             runs = self._waiting.get(query, [])
             if run in runs:
@@ -380,21 +365,8 @@ class Engine:
             coverage=0.0 if case.errors else case.coverage,
             timings=tuple([(run.guard.name, run.seconds) for run in case.runs]),
             degraded=bool(case.errors),
+            usage=tuple([(r.guard.name, r.usage) for r in case.runs if r.usage]),
         )
-
-
-class _Event:
-    """What has come of an event so far."""
-
-    __slots__ = ("dropped", "findings", "queries")
-
-    def __init__(self) -> None:
-        self.queries: list[Query] = []
-        self.findings: list[tuple[int, Finding]] = []
-        self.dropped: list[Query] = []
-
-    def step(self) -> Step:
-        return Step(tuple(self.queries), tuple(self.findings), tuple(self.dropped))
 
 
 _costs = Costs()

@@ -3,6 +3,7 @@
     PromptGuardError
      ├── Blocked         a guard decided that the text must not go on
      ├── GuardError      a guard broke, so nothing was decided
+     │    └── JudgeError     an LLM that was to judge gave no answer that counts
      ├── ModelError      a model file is missing, altered or unusable
      ├── ConfigError     the caller asked for something that cannot be
      └── MissingExtra    an optional dependency is not installed
@@ -13,7 +14,7 @@ No message, repr or pickle of these holds the text that was checked.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .verdict import Verdict
@@ -22,6 +23,7 @@ __all__ = [
     "Blocked",
     "ConfigError",
     "GuardError",
+    "JudgeError",
     "MissingExtra",
     "ModelError",
     "PromptGuardError",
@@ -69,8 +71,26 @@ class GuardError(PromptGuardError):
             'Mend the guard, or pass on_error="allow" to go on without it'
         )
 
-    def __reduce__(self) -> tuple[type[GuardError], tuple[str, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.guard, self.reason)
+
+
+class JudgeError(GuardError):
+    """An LLM that was to judge gave no answer that counts.
+
+    Args:
+        guard: The guard's name.
+        kind: ``key``, ``model``, ``unreachable``, ``timeout``, ``rate``, ``server``,
+            ``request``, ``context``, ``refusal``, ``reply``, ``needs`` or ``failed``.
+        reason: What happened, without any of the text, the key or the reply.
+    """
+
+    def __init__(self, guard: str, kind: str, reason: str) -> None:
+        self.kind = kind
+        super().__init__(guard, reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.guard, self.kind, self.reason)
 
 
 class ModelError(PromptGuardError):

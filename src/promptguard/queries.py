@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ConfigError, unknown
+from .verdict import Usage
 
 __all__ = ["Ask", "Classify", "OperatingPoint", "Query", "Scores", "Window"]
 
@@ -157,3 +158,11 @@ def ask(
 ) -> Generator[Ask, Any, Any]:
     """Ask an LLM about a text: ``answer = yield from ask(...)``."""
     return (yield Ask(llm, rubric, text))
+
+
+def used(before: Usage | None, answer: object) -> Usage | None:
+    """What was used before, and what an answer took; only judges state it."""
+    usage = getattr(answer, "usage", None)
+    if not isinstance(usage, Usage):
+        return before
+    return usage if before is None else before + usage

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import Blocked, GuardError
 
-__all__ = ["Action", "Finding", "Operator", "Verdict"]
+__all__ = ["Action", "Finding", "Operator", "Usage", "Verdict"]
 
 Operator = Callable[[str, str], str]
 """What stands in place of a redacted value: a function of its label and the value."""
@@ -53,6 +53,32 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What asking an LLM took.
+
+    Args:
+        calls: Requests that were answered; an answer from a cache takes none.
+        prompt_tokens: Tokens read, as the endpoint counts them.
+        completion_tokens: Tokens written.
+        cost: What they cost, in the currency of the prices; None without prices.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            sum(costs) if costs else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The outcome of checking one text.
 
@@ -67,6 +93,8 @@ class Verdict:
         timings: Seconds spent inside each guard, as (name, seconds).
         degraded: True when a guard failed and the caller chose to go on.
         dry_run: True when this is only what would have happened.
+        usage: What asking LLMs took, as (name, usage) of each guard that asked. An
+            answer that two guards asked for counts for both.
     """
 
     original: str = field(repr=False)
@@ -77,6 +105,7 @@ class Verdict:
     timings: tuple[tuple[str, float], ...] = field(default=(), compare=False)
     degraded: bool = False
     dry_run: bool = False
+    usage: tuple[tuple[str, Usage], ...] = field(default=(), compare=False)
 
     @property
     def blocked(self) -> bool:
@@ -118,6 +147,7 @@ class Verdict:
             self.timings,
             self.degraded,
             self.dry_run,
+            self.usage,
         )
 
 

@@ -93,3 +93,26 @@ def test_every_text_is_in_one_bin(attacks, benign):
     means = [b.score for b in found]
     assert means == sorted(means)
     assert all(bisect_left(means, mean) == place for place, mean in enumerate(means))
+
+
+def test_kappa_is_cohens():
+    # 20 times both yes, 5 and 10 times one of them, 15 times both no.
+    one = [True] * 25 + [False] * 25
+    other = [True] * 20 + [False] * 5 + [True] * 10 + [False] * 15
+    assert figures.kappa(one, other) == pytest.approx(0.4)
+    assert figures.kappa(one, one) == 1.0
+    assert figures.kappa("ABC", "BCA") < 0
+    assert figures.kappa([], []) is None
+    assert figures.kappa([1, 1], [1, 1]) is None
+
+
+def test_spearmans_rho_counts_ties_by_their_mean_rank():
+    hours = [7, 20, 28, 27, 50, 29, 6, 12, 17, 20.5]
+    marks = [106, 100, 86, 101, 99, 103, 97, 113, 112, 110]
+    ranks = [sorted(marks).index(mark) for mark in marks]
+    places = [sorted(hours).index(hour) for hour in hours]
+    apart = sum((a - b) ** 2 for a, b in zip(ranks, places, strict=True))
+    assert figures.spearman(hours, marks) == pytest.approx(1 - 6 * apart / 990)
+    assert figures.spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(0.9486833)
+    assert figures.spearman([1, 2], [3, 3]) is None
+    assert figures.spearman([1], [1]) is None

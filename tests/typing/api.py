@@ -55,6 +55,11 @@ assert_type(pg.PII(operator=pg.Mask()).check("text"), pg.Verdict)
 pg.PII(operator=lambda label, value: label)
 pg.PII(operator=lambda value: value)  # type: ignore[arg-type, misc]
 
+judge = pg.Judge(("tone", pg.Rubric("Is it kind?", name="kind")), model="m")
+assert_type(judge.check("text").usage, tuple[tuple[str, pg.Usage], ...])
+assert_type(guard.then(judge), pg.Then)
+assert_type(pg.evaluate({"a": ["b"]}, "tone", model="m").table(), str)
+
 
 ask(3)  # type: ignore[arg-type]
 ask("text", heat=1.0)  # type: ignore[call-arg]

@@ -42,9 +42,10 @@ class PromptInjection(Guard):
             means the same files for ever.
         calibration: File with operating points of your own, as ``promptguard
             calibrate`` writes it; ``fpr`` then picks one of its rates.
-        band: Scores (low, high) between which ``then()`` asks its second guard: what
-            reaches ``high`` stands, and from ``low`` on even a text that is not
-            flagged is passed on, as a finding with ``Action.ALLOW``.
+        band: Scores (low, high) between which ``then()`` asks its second guard. What
+            reaches ``high`` is flagged, whatever the threshold, and stands; from
+            ``low`` on even a text that is not flagged is passed on, as a finding with
+            ``Action.ALLOW``.
         sentences: In a stream, look at every few sentences with what came before them,
             and let them go, instead of holding the answer to its end. The rate then
             holds for each look, and an answer gets one every 200 characters or so.
@@ -109,6 +110,9 @@ class PromptInjection(Guard):
             threshold = self.threshold
             if threshold is None:
                 threshold = scores.threshold("injection", text.role, self.fpr)
+            if self.band is not None:
+                # Above the band nothing more is asked, so there it is flagged.
+                threshold = min(threshold, self.band[1])
             for score, start, end in _flagged(scores, threshold):
                 found = True
                 yield Finding("injection", score, *reading.span(start, end))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from statistics import correlation
 
 __all__ = [
     "Bin",
@@ -13,9 +14,11 @@ __all__ = [
     "bins",
     "curve",
     "exact",
+    "kappa",
     "percentile",
     "recall_at",
     "share",
+    "spearman",
     "threshold_at",
     "wilson",
 ]
@@ -144,6 +147,40 @@ def bins(
         )
         for _, pairs in sorted(kept.items())
     ]
+
+
+def kappa(one: Sequence[object], other: Sequence[object]) -> float | None:
+    """Agreement of two labellings beyond chance (Cohen 1960).
+
+    1 is full agreement and 0 what chance gives; None of nothing, and where both give
+    one and the same label throughout.
+    """
+    count = len(one)
+    if not count:
+        return None
+    agreed = sum(a == b for a, b in zip(one, other, strict=True)) / count
+    chance = sum(
+        sum(a == label for a in one) * sum(b == label for b in other)
+        for label in set(one) | set(other)
+    ) / (count * count)
+    return None if chance >= 1 else (agreed - chance) / (1 - chance)
+
+
+def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Correlation of ranks, equal values at their mean rank (Spearman 1904).
+
+    None of fewer than two, and where one of the two has a single value.
+    """
+    if len(one) < 2 or len(set(one)) < 2 or len(set(other)) < 2:
+        return None
+    return correlation(_ranks(one), _ranks(other))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    places: dict[float, list[int]] = {}
+    for place, value in enumerate(sorted(values)):
+        places.setdefault(value, []).append(place)
+    return [sum(places[value]) / len(places[value]) for value in values]
 
 
 def beta_quantile(part: float, a: float, b: float) -> float:

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "prepare"]
+    from .grades import Evaluation
+
+__all__ = ["compare", "draw", "prepare"]
 
 # Told apart also by those who do not tell red from green (Okabe and Ito).
 _BENIGN, _ATTACK, _QUIET = "#0072B2", "#D55E00", "#666666"
+_MANY = (_BENIGN, _ATTACK, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "osD^vPX"
 _DPI = 150
 
 
@@ -28,16 +32,61 @@ def prepare(folder: str) -> Path:
         MissingExtra: matplotlib is not installed.
         ConfigError: The folder cannot be made.
     """
-    try:
-        import matplotlib.figure  # noqa: F401 - loaded to see that it is there
-    except ImportError:
-        raise MissingExtra("matplotlib", "eval") from None
+    _need_matplotlib()
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}") from None
     return path
+
+
+def compare(evaluation: Evaluation, path: str) -> None:
+    """Draw the mean scores of variants, rubric by rubric, with their intervals.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        ConfigError: The file cannot be written.
+    """
+    _need_matplotlib()
+    rubrics, variants = evaluation.rubrics, evaluation.variants
+    figure = _figure(
+        max(5.0, 1.6 + 1.3 * len(rubrics)), 4.8, "scores by rubric, 95 % intervals"
+    )
+    axes = figure.subplots()
+    for n, variant in enumerate(variants):
+        shift = (n - (len(variants) - 1) / 2) * min(0.16, 0.7 / len(variants))
+        means = [(x, evaluation.mean(variant, r)) for x, r in enumerate(rubrics)]
+        known = [(x + shift, mean) for x, mean in means if mean is not None]
+        axes.errorbar(
+            [x for x, _ in known],
+            [mean.mean for _, mean in known],
+            yerr=[mean.spread or 0.0 for _, mean in known],
+            color=_MANY[n % len(_MANY)],
+            marker=_MARKERS[n % len(_MARKERS)],
+            linestyle="none",
+            capsize=3,
+            label=variant,
+        )
+    axes.set_xticks(range(len(rubrics)), rubrics, rotation=20, ha="right")
+    axes.set_xlim(-0.6, len(rubrics) - 0.4)
+    axes.set_ylim(-0.02, 1.02)
+    _labelled(axes, "", "mean score, higher is better")
+    figure.legend(
+        loc="outside lower center", ncols=min(4, len(variants)), frameon=False
+    )
+    try:
+        figure.savefig(path, dpi=_DPI)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{path} cannot be written: {reason}") from None
+
+
+def _need_matplotlib() -> None:
+    try:
+        import matplotlib.figure  # noqa: F401 - loaded to see that it is there
+    except ImportError:
+        raise MissingExtra("matplotlib", "eval") from None
 
 
 def draw(measured: Sequence[Measured], folder: Path, title: str) -> list[Path]:

@@ -5,6 +5,15 @@ from promptguard.testing import ChatServer, FakeGuard, check_guard
 
 from .conformance import check_guard
 from .fakes import FakeGuard
+from .judge import FakeJudge
 from .server import ChatServer, Reply, Request, ToolCall
 
-__all__ = ["ChatServer", "FakeGuard", "Reply", "Request", "ToolCall", "check_guard"]
+__all__ = [
+    "ChatServer",
+    "FakeGuard",
+    "FakeJudge",
+    "Reply",
+    "Request",
+    "ToolCall",
+    "check_guard",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Reply", "ToolCall"]
 
@@ -33,10 +34,13 @@ class Reply:
         tool_calls: The tools to call.
         size: Characters in each streamed piece, of text and arguments alike.
         finish_reason: By default ``stop``, or ``tool_calls``.
+        logprobs: What the choices hold as ``logprobs`` where they are asked for.
         status: Answer with this HTTP status and an error body instead.
+        error: What the error body says beside its message: ``code``, ``param``.
         retry_after: Seconds to put into the ``retry-after`` header.
         drop_after: Break the connection after this many streamed chunks; 0 sends
             nothing at all.
+        cut: Break the connection after so many bytes of an answer not streamed.
         delay: Seconds to wait before every chunk, or before the whole answer.
     """
 
@@ -46,7 +50,10 @@ class Reply:
     tool_calls: tuple[ToolCall, ...] = ()
     size: int = 3
     finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = field(default=None, repr=False)
     status: int = 200
+    error: dict[str, str] | None = field(default=None, repr=False)
     retry_after: float | None = None
     drop_after: int | None = None
+    cut: int | None = None
     delay: float = 0.0

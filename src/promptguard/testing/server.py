@@ -166,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, wire: Wire, body: dict[str, Any], reply: Reply) -> bool:
         """Answer, and say whether the answer went out to its end."""
         if reply.status != 200:
-            self._error(reply.status, "scripted error", reply.retry_after)
+            said = {"message": "scripted error", **(reply.error or {})}
+            self._error(reply.status, said, reply.retry_after)
         elif wire.streams(self.path, body):
             return self._stream(wire, body, reply)
         elif reply.drop_after is not None:
@@ -174,8 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         else:
             self._wait(reply.delay)
-            self._json(200, wire.whole(body, reply))
-        return True
+            self._json(200, wire.whole(body, reply), cut=reply.cut)
+        return reply.cut is None
 
     def _stream(self, wire: Wire, body: dict[str, Any], reply: Reply) -> bool:
         self.send_response(200)
@@ -203,14 +204,22 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionAbortedError("the server is closing")
 
     def _error(
-        self, status: int, message: str, retry_after: float | None = None
+        self,
+        status: int,
+        said: str | dict[str, str],
+        retry_after: float | None = None,
     ) -> None:
-        error = {"message": message, "type": "error", "param": None, "code": None}
+        told = {"message": said} if isinstance(said, str) else said
+        error = {"type": "error", "param": None, "code": None, **told}
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
         self._json(status, {"error": error}, headers)
 
     def _json(
-        self, status: int, value: object, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        value: object,
+        headers: dict[str, str] | None = None,
+        cut: int | None = None,
     ) -> None:
         data = json.dumps(value).encode()
         self.send_response(status)
@@ -219,4 +228,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(data[:cut])
+        self.close_connection = self.close_connection or cut is not None

@@ -73,7 +73,9 @@ def _completion(body: Json, reply: Reply) -> Json:
             }
             for call in reply.tool_calls
         ]
-    logprobs = _logprobs(reply.content or "") if body.get("logprobs") else None
+    logprobs = None
+    if body.get("logprobs"):
+        logprobs = reply.logprobs or _logprobs(reply.content or "")
     choices = [
         {
             "index": index,
