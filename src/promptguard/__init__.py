@@ -34,6 +34,7 @@ if _typing.TYPE_CHECKING:
     from .guards.json import Json
     from .guards.language import Language
     from .guards.pii import PII
+    from .guards.profanity import Profanity
     from .guards.refusal import Refusal
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
@@ -63,6 +64,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "ModelError",
     "PII",
     "Placeholders",
+    "Profanity",
     "PromptGuardError",
     "PromptInjection",
     "Refusal",
@@ -90,6 +92,7 @@ _GUARDS = {
     "Language": "language",
     "MaxLength": "text",
     "PII": "pii",
+    "Profanity": "profanity",
     "PromptInjection": "classifier",
     "Refusal": "refusal",
     "Regex": "text",
