@@ -3,6 +3,7 @@
     python benchmarks/guards.py secrets [--data FOLDER]
     python benchmarks/guards.py hygiene [--data FOLDER]
     python benchmarks/guards.py pii [--data FOLDER]
+    python benchmarks/guards.py profanity [--data FOLDER]
 
 Writes results/guards-NAME.json and .md beside this file. The test sets lie outside this
 repository; without them nothing is measured and nothing is written.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from guards_hygiene import hygiene
 from guards_pii import pii
+from guards_profanity import profanity
 from promptguard import Guard, Secrets
 from report import Row, arguments, publish
 
@@ -101,6 +103,7 @@ def share_of(name: str, part: int, whole: int) -> Iterable[tuple[str, object]]:
 GUARDS: dict[str, Callable[[Path, bool], tuple[str, dict[str, list[Row]]]]] = {
     "hygiene": hygiene,
     "pii": pii,
+    "profanity": profanity,
     "secrets": secrets,
 }
 

@@ -181,6 +181,8 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
         return i.on_use and i.importer == "runtime.hub"
     if i.top in {"jsonschema", "referencing"}:
         return i.on_use and i.importer == "guards.json"
+    if i.top == "ahocorasick_rs":
+        return i.on_use and i.importer == "guards._finders"
     # Client SDKs above all: messages and completions are known by their shape. A judge
     # that is told an address makes the client for it.
     if i.top == "openai":

@@ -41,6 +41,7 @@ if _typing.TYPE_CHECKING:
     from .guards.judge import Judge
     from .guards.language import Language
     from .guards.pii import PII
+    from .guards.profanity import Profanity
     from .guards.refusal import Refusal
     from .guards.secrets import Secrets
     from .guards.text import Keywords, MaxLength, Regex
@@ -80,6 +81,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "PII",
     "Placeholders",
     "Policy",
+    "Profanity",
     "PromptGuardError",
     "PromptInjection",
     "Refusal",
@@ -116,6 +118,7 @@ _GUARDS = {
     "Language": "language",
     "MaxLength": "text",
     "PII": "pii",
+    "Profanity": "profanity",
     "PromptInjection": "classifier",
     "Refusal": "refusal",
     "Regex": "text",

@@ -6,12 +6,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 
 from .._unicode import SOLID, one_of
 from ..text import Text
+from ._trie import alternatives
 
-__all__ = ["Matcher", "findable", "matcher"]
+__all__ = ["Matcher", "findable", "foldings", "mark", "matcher"]
 
 _KEPT = 256
 
@@ -49,10 +49,11 @@ def matcher(words: tuple[str, ...]) -> Matcher:
 
 def findable(word: str) -> bool:
     """True when something of the word is left in folded text."""
-    return bool(_foldings(word))
+    return bool(foldings(word))
 
 
-def _foldings(word: str) -> set[str]:
+def foldings(word: str) -> set[str]:
+    """What a word is in folded text, which may depend on its neighbours."""
     found = set()
     for company in _COMPANY:
         folded = Text(company + word).folded.text[len(company) :]
@@ -63,47 +64,9 @@ def _foldings(word: str) -> set[str]:
 
 
 def _compile(words: tuple[str, ...]) -> Matcher:
-    folded = sorted({folding for word in words for folding in _foldings(word)})
-    try:
-        pattern = re.compile(_trie(folded))
-    except RecursionError:
-        # Each of very many words begins with the one before.
-        longest_first = sorted(folded, key=len, reverse=True)
-        pattern = re.compile("|".join(map(_alone, longest_first)))
+    folded = {folding for word in words for folding in foldings(word)}
+    pattern = re.compile(alternatives(folded, _first, _right))
     return Matcher(pattern, max(map(len, folded)) + 2)
-
-
-def _trie(words: list[str]) -> str:
-    """A pattern for the longest of the sorted words, that tries each letter once.
-
-    It begins with a letter and looks back from there, because the engine is quick to
-    find one of several first letters.
-    """
-    parts = []
-    for first, group in groupby(words, key=lambda word: word[0]):
-        parts.append(_first(first) + _branch(list(group), 1))
-    return "|".join(parts)
-
-
-def _branch(words: list[str], depth: int) -> str:
-    """What follows in sorted words that have ``depth`` letters in common."""
-    shared = depth
-    while words[0][shared : shared + 1] == words[-1][shared : shared + 1] != "":
-        shared += 1
-    start = re.escape(words[0][depth:shared])
-    end = None
-    if len(words[0]) == shared:
-        end = _right(words[0])
-        words = words[1:]
-    groups = groupby(words, key=lambda word: word[shared])
-    parts = [_branch(list(group), shared) for _, group in groups]
-    if not parts:
-        return start + (end or "")
-    return f"{start}(?:{'|'.join(parts if end is None else [*parts, end])})"
-
-
-def _alone(word: str) -> str:
-    return _first(word[0]) + re.escape(word[1:]) + _right(word)
 
 
 def _first(letter: str) -> str:
@@ -117,7 +80,7 @@ def _right(word: str) -> str:
         return ""
     if word[-1].isascii():
         return r"(?![^\W_])"
-    return rf"(?![^\W_]|{_mark()})"
+    return rf"(?![^\W_]|{mark()})"
 
 
 def _has_edge(letter: str) -> bool:
@@ -132,7 +95,7 @@ def _solid() -> re.Pattern[str]:
 
 
 @cache
-def _mark() -> str:
+def mark() -> str:
     """Vowel signs and the like, which belong to the letter before them."""
     points = range(0x300, 0x20000)
     marks = (p for p in points if unicodedata.category(chr(p)).startswith("M"))

@@ -1,0 +1,204 @@
+"""Profanity: swearing, obscenities and slurs, in many languages and disguises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from os import PathLike
+
+from ..errors import ConfigError, unknown
+from ..guard import Guard, Inspection
+from ..text import Reading, Text
+from ..verdict import Action, Finding
+from ._lexicon import spelling
+from ._masked import masked
+from ._profanity import OWN, Search, search
+from ._wordlists import LANGUAGES, LEVELS, parse, read
+
+__all__ = ["Profanity"]
+
+
+# A text without a finding is read once, others nearly always twice.
+_ROUNDS = 4
+_LISTED = "listed word"
+# A masked word between the words of a phrase, which the folded reading leaves out.
+_GONE = re.compile(r"\s[*`]+\s")
+
+
+@dataclass(frozen=True)
+class Profanity(Guard):
+    """Swearing, obscenities and slurs, however they are disguised.
+
+    They come from word lists with grades: 1 is mild (*damn*, words for bodies and
+    sex), 2 strong (*fuck*, *shit*), 3 severe (slurs, and the worst of the others). A
+    finding is labelled ``mild profanity``, ``strong profanity``, ``severe profanity``
+    or, for a word of your own, ``listed word``. It spans whole words, and redaction
+    writes the mask over all of its characters.
+
+    Args:
+        severity: The least severity that counts, 1 to 3.
+        languages: Codes such as ``("en", "de")``. Without them it is English and, of
+            every other language, what is no ordinary word or name elsewhere.
+        words: More to look for, whatever the severity; a ``*`` at the start or end
+            stands for any letters there.
+        allow: Words and phrases to leave alone, in the same form.
+        mask: The sign that covers a redacted word; None for a placeholder, which can
+            be restored.
+
+    Raises:
+        ConfigError: The severity, a language, a word or the mask cannot be.
+    """
+
+    _: KW_ONLY
+    severity: int = 2
+    languages: tuple[str, ...] | None = None
+    words: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    mask: str | None = "*"
+    action: Action = Action.REDACT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if type(self.severity) is not int or not 1 <= self.severity <= len(LEVELS):
+            known = ", ".join(f"{n} ({level})" for n, level in enumerate(LEVELS, 1))
+            raise ConfigError(f"severity must be one of {known}")
+        if self.languages is not None:
+            object.__setattr__(self, "languages", _several("languages", self.languages))
+            for language in self.languages:
+                if language not in LANGUAGES:
+                    raise unknown("language", language, LANGUAGES)
+        for field in ("words", "allow"):
+            listed = _several(field, getattr(self, field))
+            object.__setattr__(self, field, listed)
+            for place, word in enumerate(listed):
+                _check(field, place, word)
+        if not (self.languages is None or self.languages or self.words):
+            raise ConfigError("Profanity has no language and no words to look for")
+        if self.mask is not None and not _is_sign(self.mask):
+            raise ConfigError(
+                "mask must be one visible sign, no letter, digit, quote or backslash, "
+                "or None for placeholders"
+            )
+
+    @staticmethod
+    def read(path: str | PathLike[str]) -> tuple[str, ...]:
+        """The words of a file, for ``words`` or ``allow``: one a line, # for comments.
+
+        Raises:
+            ConfigError: The file cannot be read, or one of its lines is no word.
+        """
+        return read(path)
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        return frozenset([_LISTED, *map(_label, LEVELS)])
+
+    @property
+    def reach(self) -> int:
+        return self._search.lexicon.reach
+
+    def inspect(self, text: Text) -> Inspection:
+        """Find words in every folding of the text, and masked ones in its readings."""
+        done: set[tuple[int, int]] = set()
+        for _ in range(_ROUNDS):
+            fresh: dict[tuple[int, int], int] = {}
+            for start, end, severity in self._found(text):
+                if start >= text.start and (start, end) not in done:
+                    fresh.setdefault((start, end), severity)
+            for span, severity in fresh.items():
+                yield self._finding(span, severity)
+            if not fresh:
+                return
+            done.update(fresh)
+            # What stands beside a word may read as another once that is masked, and
+            # redacting twice is to change nothing more.
+            text = Text(_covered(text.original, fresh), text.role, start=text.start)
+
+    def _found(self, text: Text) -> Iterator[tuple[int, int, int]]:
+        look = self._search
+
+        for folded in text.foldings:
+
+            def spelt(start: int, end: int, folded: Reading = folded) -> str:
+                start, end = folded.span(start, end)
+                return spelling(Text(text.original[start:end]).clean.text)
+
+            begin = folded.position(text.start)
+            for start, end, severity in look.folded(folded.text, begin, spelt):
+                start, end = folded.span(start, end)
+                written = text.original[start:end]
+                if not _is_code(written) and not _GONE.search(written):
+                    yield start, end, severity
+        for reading in text.readings:
+            begin = reading.position(text.start)
+            for start, end, severity in masked(look.lexicon, reading.text, begin):
+                yield *reading.span(start, end), severity
+
+    def _finding(self, span: tuple[int, int], severity: int) -> Finding:
+        label = _LISTED if severity >= OWN else _label(LEVELS[severity - 1])
+        cover = None if self.mask is None else _Cover(self.mask)
+        return Finding(label, 1.0, *span, operator=cover)
+
+    @property
+    def _search(self) -> Search:
+        return search(self.severity, self.languages, self.words, self.allow)
+
+
+def _label(level: str) -> str:
+    return f"{level} profanity"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cover:
+    """An operator that writes a sign over each character."""
+
+    sign: str
+
+    def __call__(self, label: str, value: str) -> str:
+        return self.sign * len(value)
+
+
+def _is_sign(mask: object) -> bool:
+    """True for one visible sign that is no letter, digit, quote or backslash.
+
+    The others could make a word of what is masked, or break the JSON it stands in.
+    """
+    if not isinstance(mask, str) or len(mask) != 1:
+        return False
+    return mask.isprintable() and not (mask.isalnum() or mask in " \"'\\")
+
+
+def _covered(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """The text with these spans masked."""
+    parts, done = [], 0
+    for start, end in sorted(spans):
+        if end > done:
+            start = max(start, done)
+            parts += [text[done:start], "*" * (end - start)]
+            done = end
+    return "".join([*parts, text[done:]])
+
+
+def _is_code(written: str) -> bool:
+    """True for the name of a part or a road, such as D490, that reads like a word."""
+    digits = sum(map(str.isdecimal, written))
+    return digits > sum(map(str.isalpha, written))
+
+
+def _several(field: str, given: object) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigError(f'{field} must be several: {field}=("one", "two")')
+    return tuple(given)
+
+
+def _check(field: str, place: int, word: object) -> None:
+    if not isinstance(word, str):
+        kind = type(word).__name__
+        raise ConfigError(f"{field}: word {place} is a {kind}, not a str")
+    text = parse(word, 0).text
+    if "*" in text or not any(char.isalnum() for char in text):
+        raise ConfigError(
+            f"{field}: word {place}, {word!r}, cannot be looked for: it needs a "
+            "letter, and a * stands only at its start or end"
+        )
