@@ -167,7 +167,7 @@ def torn(text: str, start: int, end: int) -> bool:
     make a value of the part.
     """
     return (
-        _TORN_BEFORE.search(text, max(0, start - 4), start) is not None
+        _TORN_BEFORE.search(text, max(0, start - 5), start) is not None
         or _TORN_AFTER.match(text, end) is not None
         or text[max(0, start - 4) : start] == "****"
         or text[start - 1 : start] == VEIL
