@@ -51,6 +51,8 @@ def ip_addresses(text: str, at: int) -> Iterator[Candidate]:
     """Addresses of machines elsewhere (RFC 791, RFC 4291, RFC 5952)."""
     for match in _V4.finditer(text, at):
         plain = ".".join(re.findall(r"\d+", match[0]))
+        if not plain.isascii():
+            plain = "".join(char if char == "." else str(int(char)) for char in plain)
         if _VERSION.search(text, max(0, match.start() - 12), match.start()):
             continue
         if _somebody(plain):
