@@ -18,11 +18,22 @@ MOST_VALUE = 512
 """A longer value is no password, and keys that long have patterns of their own."""
 
 # The words that tell, each found by a letter that is rare in prose.
-_TELLING = re.compile(
+_WORDS = (
     r"k(?:ey|(?<=tok)en)|p(?:ass|wd|sw(?!i)|w(?![a-z])|at(?![a-z])|i(?<=\bapi)(?![a-z]))|c(?:ret(?<=secret)|red|e(?<=nonce))"
-    r"|u(?<=au)th|lt(?<=salt)|j(?:wt)|bearer",
+    r"|u(?<=au)th|lt(?<=salt)|j(?:wt)|bearer"
+)
+_TELLING = re.compile(_WORDS, re.ASCII)
+# After the name a sentence goes on in words of letters only, or ends: nothing in it can
+# be a value, but behind an option or a setting. A longer word may be one, and "the
+# password for ... is" may stand before it, within 64 characters.
+_TELLING_MORE = re.compile(
+    rf"(?:{_WORDS})(?![a-z]{{0,15}}+(?:[.,;!?](?=\s|\Z)"
+    r"|(?=[a-z, ]{64}|[a-z, ]{0,64}+[.!?;](?:\s|\Z)),? [a-z]{1,15}+(?![a-z])))",
     re.ASCII,
 )
+_SETTINGS = ("ENV", "define", "set", "ARG")
+_SET = re.compile(r"\b(?:ENV|define|setx?|ARG)[ \t]", re.ASCII)
+_OPTIONS = (" -", "\n-", "\t-")
 _TYPE = r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:str|string|String|SecretStr|char|Any)\??)?"
 _OPERATOR = (
     # XML and HTML: an element, or two attributes.
@@ -141,7 +152,8 @@ def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
     """
     at = start
     yield from _foreign(text, lower, start)
-    while (hit := _TELLING.search(lower, at)) is not None:
+    telling = _TELLING if _sets(text) else _TELLING_MORE
+    while (hit := telling.search(lower, at)) is not None:
         at = hit.start() + 1
         match = _ASSIGNED.match(text, hit.end())
         if match is None or _TELLING.search(lower, at, match.end("tail")) is not None:
@@ -150,6 +162,14 @@ def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
         found = _assignment(text, hit.start(), match)
         if found is not None:
             yield found
+
+
+def _sets(text: str) -> bool:
+    """True where a name may be set with nothing but a space before its value."""
+    if text.startswith("-") or any(option in text for option in _OPTIONS):
+        return True
+    said = any(word in text for word in _SETTINGS)
+    return said and _SET.search(text) is not None
 
 
 def _foreign(text: str, lower: str, start: int) -> Iterator[Assignment]:
