@@ -194,6 +194,8 @@ def loose(text: str, start: int, end: int, spaced: bool = False) -> bool:
     """
     if text[max(0, start - 4) : start] == "****":
         return False
+    if VEIL in (text[start - 1 : start], text[end : end + 1]):
+        return False
     before = _NEAR_BEFORE.search(text, max(0, start - 8), start)
     if before is not None and not (
         spaced and _WORD_BEFORE.search(text, max(0, start - 1), start)
