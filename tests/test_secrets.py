@@ -548,3 +548,39 @@ def test_prose_about_keys_is_passed_over() -> None:
     ) * 5
     assert list(_secrets_assignments._TELLING_MORE.finditer(text)) == []
     assert len(list(_secrets_assignments._TELLING.finditer(text))) == 55
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'key = base64.b64decode("{VALUE}")',
+        f'secret := []byte("{VALUE}")',
+        f"api_key = Buffer.from('{VALUE}', 'utf8')",
+        f'client_secret = ["{VALUE}"]',
+        f'SECRET = """{VALUE}"""',
+        f"api_key: Optional[str] = '{VALUE}'",
+        f'let token: &\'static str = "{VALUE}";',
+        f'token = "{VALUE}\n  and the rest of it"',
+        f'["curl", "-u", "joe:{VALUE}", url]',
+        f"run('curl', '--oauth2-bearer', '{VALUE}')",
+        f'pwds = "{VALUE}"',
+    ],
+)
+def test_a_value_is_found_however_it_is_made(text: str) -> None:
+    (finding,) = GUARD.check(text).findings
+    assert text[finding.start : finding.end] == VALUE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'token = translate("settings.page_2fa.title")',
+        'key = config.get("billing_address_line_2")',
+        'password = prompt("password2")',
+        'api_key = os.environ.get("SERVICE_API_KEY_V2")',
+        "the key: 'tis in the lock\n",
+        'secret = load("/etc/app/secret.key")',
+    ],
+)
+def test_what_a_value_is_looked_up_by_is_left_alone(text: str) -> None:
+    assert not GUARD.check(text).flagged

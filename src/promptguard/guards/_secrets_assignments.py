@@ -34,7 +34,10 @@ _TELLING_MORE = re.compile(
 _SETTINGS = ("ENV", "define", "set", "ARG")
 _SET = re.compile(r"\b(?:ENV|define|setx?|ARG)[ \t]", re.ASCII)
 _OPTIONS = (" -", "\n-", "\t-")
-_TYPE = r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:str|string|String|SecretStr|char|Any)\??)?"
+_TYPE = (
+    r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:'static )?(?:Option(?:al)?[<\[])?"
+    r"(?:str|string|String|SecretStr|char|bytes|NSString|Any)[>\]]?\??)?"
+)
 _OPERATOR = (
     # XML and HTML: an element, or two attributes.
     r"(?:(?P<element>[\"']?(?:\s[^<>\n]{0,40}[^<>\n=-])?>)"
@@ -56,10 +59,15 @@ _SCHEME = (
 # What a value without quotes is made of. Of what follows a second = or : only a little
 # belongs to it, or a text full of them would be read many times.
 _PLAIN = r"[^\s\"'`<>;,(){}\[\]\\&|]"
+# A value may be made by a call: base64.b64decode("..."), []byte("..."), new Key("...").
+_MADE = r"(?P<made>(?:\[\])?(?:new )?[\w.:<>]{0,40}+[({\[]\s{0,4})?"
 _VALUE = (
-    r"(?:\s{0,24}(?:[rRbBuUfFLN@]{1,2}(?=[\"'`]))?(?P<quote>\\?[\"'`]|&quot;)"
+    rf"(?:\s{{0,24}}{_MADE}"
+    r"(?:[rRbBuUfFLN@]{1,2}(?=[\"'`]))?(?:\"\"(?=\")|''(?='))?"
+    r"(?P<quote>\\?[\"'`]|&quot;)"
     rf"(?i:{_SCHEME})"
-    rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)(?P=quote)"
+    rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)"
+    r"(?:(?P=quote)|(?P<open>(?=\\?\r?(?:\n|\Z))))"
     rf"|\s{{0,24}}(?i:{_SCHEME})"
     rf"(?P<bare>{_PLAIN[:-1]}=:]{{1,{MOST_VALUE}}}+(?:[=:]{_PLAIN}{{0,80}}+)?)"
     rf"(?!{_PLAIN}|[({{\[]))"
@@ -249,6 +257,11 @@ def _follows(
 ) -> bool:
     """True when the value belongs to the name, by what stands between them."""
     digits = sum(map(str.isdigit, value))
+    unsure = match["made"] is not None or match["open"] is not None
+    if unsure and not (len(value) >= 12 and is_random(value)):
+        # The argument of a call is more often what something is looked up by, and a
+        # quotation mark that nothing closes may be an apostrophe.
+        return False
     if match["element"] is not None:
         return text[start - 1 : start] == "<" or "=" in text[max(0, start - 24) : start]
     if match["call"] is not None:
