@@ -579,6 +579,7 @@ def test_a_value_is_found_however_it_is_made(text: str) -> None:
         'password = prompt("password2")',
         'api_key = os.environ.get("SERVICE_API_KEY_V2")',
         "the key: 'tis in the lock\n",
+        "api_key= api_key= <EMAIL_ADDRESS_1:0123456789abcdef>",
         'secret = load("/etc/app/secret.key")',
     ],
 )

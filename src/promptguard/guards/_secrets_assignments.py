@@ -223,6 +223,9 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
     if kind == "password" and text[start - 1 : start] == "/" and "/" in value:
         # After "id/pw:" come both; the table has that.
         return None
+    if not quoted and value[-1:] == "=" and kind_of(value.rstrip("=")) is not None:
+        # Nothing is assigned here: this is the next name.
+        return None
     if not value or not _follows(text, start, name, match, kind, value, quoted):
         return None
     told = match["says"] is not None or match["element"] is not None
