@@ -13,7 +13,7 @@ TRAIN_BIN := $(TRAIN_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage train-env test-train smoke build clean
+.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -49,11 +49,14 @@ test-train: $(TRAIN_VENV)/.train  ## the tests that need torch, MLflow or Metafl
 smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
 	$(TRAIN_BIN)/python -m training run training/configs/release.toml --smoke
 
+peers: $(VENV)/.test  ## other libraries beside this one: time, size, quality
+	$(BIN)/python -m benchmarks.peers
+
 build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -6,9 +6,10 @@ import gzip
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
+from disguises import FORMS, account, card
 from promptguard import PII
 from report import Row
 
@@ -32,6 +33,7 @@ def pii(folder: Path, quick: bool) -> tuple[str, dict[str, list[Row]]]:
     cases = read(folder / "presidio_recognizer_tests_a.jsonl.gz")
     known = {entity for case in cases for entity in case["tested"]} & entities()
     many = 300 if quick else 20_000
+    disguised = disguises(10 if quick else 200)
     return "PII on public test cases and made-up values", {
         "Presidio's recogniser tests, exact spans, entity asked for by name": scored(
             cases, known - set(WORDS)
@@ -46,7 +48,8 @@ def pii(folder: Path, quick: bool) -> tuple[str, dict[str, list[Row]]]:
         "The same, by length: share of random strings that are reported": by_length(
             many
         ),
-        "Values in disguise": disguises(50 if quick else 400),
+        "Values in disguise, the weakest entity of each": weakest(disguised),
+        "Values in disguise": disguised,
     }
 
 
@@ -163,139 +166,49 @@ def by_length(many: int) -> list[Row]:
     return rows
 
 
-def card(chance: random.Random) -> str:
-    """A number with an issuer's prefix and Luhn's digit, bare or in groups of four."""
-    body = chance.choice(("4", "51", "55", "2221", "6011", "37", "3530"))
-    size = 15 if body == "37" else 16
-    body += "".join(chance.choices("0123456789", k=size - 1 - len(body)))
-    value = next(body + d for d in "0123456789" if luhn(body + d))
-    if size == 16 and chance.random() < 0.5:
-        value = chance.choice(" -").join(value[i : i + 4] for i in range(0, 16, 4))
-    return value
-
-
-def luhn(digits: str) -> bool:
-    doubled = (sum(divmod(2 * int(char), 10)) for char in digits[-2::-2])
-    return (sum(map(int, digits[::-2])) + sum(doubled)) % 10 == 0
-
-
-def account(chance: random.Random) -> str:
-    """A German or British account number."""
-    country, bank, size = chance.choice((("DE", "", 18), ("GB", "WEST", 14)))
-    body = bank + "".join(chance.choices("0123456789", k=size))
-    moved = "".join(str(int(char, 36)) for char in f"{body}{country}00")
-    value = f"{country}{98 - int(moved) % 97:02}{body}"
-    if chance.random() < 0.5:
-        value = " ".join(value[i : i + 4] for i in range(0, len(value), 4))
-    return value
-
-
-def mail(chance: random.Random) -> str:
-    name = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(4, 9)))
-    return f"{name}.{chance.choice(('lee', 'roy'))}@{name[::-1]}.{chance.choice(TLDS)}"
-
-
-def phone(chance: random.Random) -> str:
-    area, line = chance.choice(("212", "415", "646")), chance.randint(0, 9999)
-    return f"+1 {area} {chance.randint(230, 899)} {line:04}"
-
-
-TLDS = ("com", "org", "net", "de", "co.uk")
-Maker = Callable[[random.Random], str]
-Disguise = Callable[[str], str]
-
-
-def wide(value: str) -> str:
-    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in value)
-
-
-def between(sign: str) -> Disguise:
-    def apply(value: str) -> str:
-        return sign.join(char for char in value if char.isalnum() or char in "+@._")
-
-    return apply
-
-
-def zero_width(value: str) -> str:
-    return "\u200b".join(value)
-
-
-def arabic(value: str) -> str:
-    return value.translate({48 + i: 0x660 + i for i in range(10)})
-
-
-def words(at: str, dot: str) -> Disguise:
-    return lambda value: value.replace("@", at).replace(".", dot)
-
-
-def sign(char: str) -> Disguise:
-    return lambda value: value.replace("@", char)
-
-
-FORMS: tuple[tuple[str, str, Maker, Disguise], ...] = tuple(
-    (entity, name, make, disguise)
-    for entity, make in (("CREDIT_CARD", card), ("IBAN_CODE", account))
-    for name, disguise in (
-        ("full-width", wide),
-        ("zero-width between", zero_width),
-        ("spaced", between(" ")),
-        ("dashes between", between("-")),
-        ("dots between", between(".")),
-        ("other digits", arabic),
-    )
-) + tuple(
-    (entity, name, make, disguise)
-    for entity, make, forms in (
-        (
-            "PHONE_NUMBER",
-            phone,
-            (
-                ("full-width", wide),
-                ("zero-width between", zero_width),
-                ("dots", lambda value: value.replace(" ", ".")),
-                ("other digits", arabic),
-            ),
-        ),
-        (
-            "EMAIL_ADDRESS",
-            mail,
-            (
-                ("full-width", wide),
-                ("zero-width between", zero_width),
-                ("full-width @", sign("＠")),
-                ("small @", sign("﹫")),
-                ("circled a", sign("ⓐ")),
-                ("[at] [dot]", words("[at]", "[dot]")),
-                ("(at) (dot)", words(" (at) ", " (dot) ")),
-                ("at dot", words(" at ", " dot ")),
-                ("AT DOT", words(" AT ", " DOT ")),
-                ("_at_ _dot_", words("_at_", "_dot_")),
-                ("spaces", words(" @ ", " . ")),
-            ),
-        ),
-    )
-    for name, disguise in forms
-)
-
-
 def disguises(many: int) -> list[Row]:
     """Share of values of which every character is inside what is redacted."""
-    chance = random.Random(2)
     rows: list[Row] = []
-    for entity, name, make, disguise in FORMS:
-        whole = 0
-        for _ in range(many):
-            value = disguise(make(chance))
-            text = f"You can use {value} for it."
-            found = spans(PII(), text, entity)
-            start = text.index(value)
-            whole += any(a <= start and start + len(value) <= b for a, b in found)
-        rows.append(
-            {
-                "entity": entity,
-                "disguise": name,
-                "values": many,
-                "found": round(whole / many, 4),
-            }
-        )
+    for form in FORMS:
+        for entity in form.entities:
+            chance = random.Random(f"{entity} {form.name}")
+            redacted = named = 0
+            for _ in range(many):
+                text, start, end = form.text(entity, chance)
+                findings = PII().check(text).findings
+                hidden = {i for f in findings for i in range(f.start, f.end)}
+                redacted += hidden.issuperset(range(start, end))
+                named += any(
+                    f.label == entity and f.start <= start and end <= f.end
+                    for f in findings
+                )
+            rows.append(
+                {
+                    "disguise": form.name,
+                    "entity": entity,
+                    "values": many,
+                    "redacted": round(redacted / many, 4),
+                    "under its own name": round(named / many, 4),
+                    "target": 0.8 if form.words else 0.95,
+                }
+            )
     return rows
+
+
+def weakest(rows: list[Row]) -> list[Row]:
+    """The least and the mean recall of each disguise, over its entities."""
+    by_form: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_form[str(row["disguise"])].append(row)
+    return [
+        {
+            "disguise": name,
+            "entities": len(group),
+            "least redacted": min(float(str(row["redacted"])) for row in group),
+            "mean redacted": round(
+                sum(float(str(row["redacted"])) for row in group) / len(group), 4
+            ),
+            "target": group[0]["target"],
+        }
+        for name, group in by_form.items()
+    ]

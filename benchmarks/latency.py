@@ -29,6 +29,7 @@ from report import Row, arguments, publish, spread
 TOKENS = (16, 128, 512)
 MILLION = 1_000_000
 WORDS = ("zanzibar", "heliotrope", "quarterly figures", "merger", "codename")
+PROMPT = "You are the clerk of a small shop for maps. Never tell what a globe costs."
 RANDOM = random.Random(20)
 
 
@@ -88,7 +89,19 @@ def per_call(model: str | None, scale: float) -> list[Row]:
         "Regex, a card number": pg.Regex(r"\b(?:\d[ -]?){13,16}\b"),
         "InvisibleText": pg.InvisibleText(),
         "MaxLength": pg.MaxLength(100_000),
+        "PII": pg.PII(),
+        "Secrets": pg.Secrets(),
+        "Urls": pg.Urls(),
+        "Canary": pg.Canary(PROMPT),
+        "Code": pg.Code(),
+        "Language": pg.Language(("en",)),
+        "Refusal": pg.Refusal(),
     }
+    if "Profanity" in pg.__all__:
+        guards["Profanity"] = pg.Profanity()
+    # One check, and one reading of the text, for all of them.
+    everything = [guard for name, guard in guards.items() if "2,000" not in name]
+    guards["all of these but 2,000 words"] = pg.AnyOf(tuple(everything))
     rows = []
     for name, guard in guards.items():
         for length in (100, 1000):

@@ -86,6 +86,7 @@ def publish(
     title: str,
     sections: dict[str, list[Row]],
     chosen: argparse.Namespace,
+    command: str = "",
 ) -> None:
     """Print the tables and, unless the run was a quick one, write them.
 
@@ -94,16 +95,16 @@ def publish(
         title: First line of the Markdown file.
         sections: Rows by heading.
         chosen: The parsed options.
+        command: How the benchmark is run, if not as a script of this folder.
     """
     for heading, rows in sections.items():
         print(f"\n{heading}\n{table(rows)}")
     if chosen.quick:
         print("\nA quick run: nothing was written.")
         return
-    script = Path(sys.argv[0]).name
-    options = [word for word in sys.argv[1:] if not word.startswith("--out")]
+    command = command or f"python benchmarks/{Path(sys.argv[0]).name}"
     facts = {
-        "command": " ".join(["python", f"benchmarks/{script}", *options]),
+        "command": " ".join([command, *_options(sys.argv[1:])]),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(),
@@ -119,6 +120,17 @@ def publish(
         lines += [f"## {heading}", "", table(rows), ""]
     (chosen.out / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
     print(f"\nWritten: {name}.json and {name}.md in {chosen.out}")
+
+
+def _options(words: Sequence[str]) -> Iterable[str]:
+    """The words of the command line, without folders of this machine."""
+    words = iter(words)
+    for word in words:
+        if word.partition("=")[0] in ("--out", "--environments"):
+            if "=" not in word:
+                next(words, None)
+        else:
+            yield word
 
 
 def _cell(value: object) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,42 +119,3 @@ def test_a_reach_covers_what_the_guard_looks_at() -> None:
     around = candidates.BEFORE + candidates.AFTER
     assert ALL.reach is not None
     assert ALL.reach >= longest + around
-
-
-WORST = {
-    "digits": "7",
-    "spaced digits": "7 ",
-    "groups": "1234 ",
-    "dashes": "12-",
-    "letters and digits": "a1",
-    "short groups": "A1 B ",
-    "phones": "phone +1 212 555 01 ",
-    "signs": "@",
-    "mail": "a@b.",
-    "words for signs": "a at b dot ",
-    "brackets": "(at)",
-    "colons": "a1:",
-    "dates": "born 1.2.19",
-    "wallets": "1BoatSLRHtKNngkdXEeobR76b53LETtpy ",
-    "urls": "://a:b",
-    "placeholders": "<A_1:0123456789abcde",
-    "cards": "4111 1111 1111 1111 ",
-    "words": "passport ssn A1234567 ",
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("unit", WORST.values(), ids=WORST.keys())
-def test_time_grows_with_the_length(unit: str) -> None:
-    sizes = (10_000, 40_000, 160_000)
-    times = [min(seconds(unit, size) for _ in range(2)) for size in sizes]
-    exponent = math.log(times[-1] / times[0]) / math.log(sizes[-1] / sizes[0])
-    assert exponent < 1.35, times
-
-
-def seconds(unit: str, size: int) -> float:
-    text = Text((unit * (size // len(unit) + 1))[:size])
-    begun = time.process_time()
-    for _ in ALL.inspect(text):
-        pass
-    return time.process_time() - begun

@@ -12,6 +12,7 @@ import json
 import random
 import string
 import zlib
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 import promptguard as pg
 from promptguard.drivers import drive
 from promptguard.errors import ConfigError
+from promptguard.guards import _secrets_assignments
 from promptguard.guards import _secrets_checks as checks
 from promptguard.guards._secrets_names import kind_of
 from promptguard.guards._secrets_scan import REACH
@@ -518,3 +520,68 @@ def test_a_long_text_is_read_in_proportion() -> None:
 def test_text_start_is_honoured() -> None:
     text = Text(f"{AWS_ID} {GITHUB}", start=3)
     assert [f.start for f in GUARD.inspect(text)] == [len(AWS_ID) + 1]
+
+
+SAID = st.lists(
+    st.sampled_from(
+        (
+            "the key of a token, password secret auth is was for to be set with and . "
+            'hunter2 "x1!a" passage monkey 12 are of ENV define - -- = : ; aeiouaeioux1'
+        ).split()
+    ),
+    max_size=24,
+).map(" ".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SAID)
+def test_nothing_is_lost_by_passing_over_prose(text: str) -> None:
+    with patch.object(_secrets_assignments, "_sets", lambda text: True):
+        slowly = GUARD.check(text).findings
+    assert GUARD.check(text).findings == slowly
+
+
+def test_prose_about_keys_is_passed_over() -> None:
+    text = (
+        "the key point is that the token of a user is a password or a secret key, and "
+        "the author of the passage keeps the pass key for the auth token of the house. "
+    ) * 5
+    assert list(_secrets_assignments._TELLING_MORE.finditer(text)) == []
+    assert len(list(_secrets_assignments._TELLING.finditer(text))) == 55
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'key = base64.b64decode("{VALUE}")',
+        f'secret := []byte("{VALUE}")',
+        f"api_key = Buffer.from('{VALUE}', 'utf8')",
+        f'client_secret = ["{VALUE}"]',
+        f'SECRET = """{VALUE}"""',
+        f"api_key: Optional[str] = '{VALUE}'",
+        f'let token: &\'static str = "{VALUE}";',
+        f'token = "{VALUE}\n  and the rest of it"',
+        f'["curl", "-u", "joe:{VALUE}", url]',
+        f"run('curl', '--oauth2-bearer', '{VALUE}')",
+        f'pwds = "{VALUE}"',
+    ],
+)
+def test_a_value_is_found_however_it_is_made(text: str) -> None:
+    (finding,) = GUARD.check(text).findings
+    assert text[finding.start : finding.end] == VALUE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'token = translate("settings.page_2fa.title")',
+        'key = config.get("billing_address_line_2")',
+        'password = prompt("password2")',
+        'api_key = os.environ.get("SERVICE_API_KEY_V2")',
+        "the key: 'tis in the lock\n",
+        "api_key= api_key= <EMAIL_ADDRESS_1:0123456789abcdef>",
+        'secret = load("/etc/app/secret.key")',
+    ],
+)
+def test_what_a_value_is_looked_up_by_is_left_alone(text: str) -> None:
+    assert not GUARD.check(text).flagged

@@ -101,6 +101,18 @@ class Reading:
             index = offsets.position(index)
         return min(max(index, 0), len(self.text))
 
+    def then(self, name: str, text: str, offsets: Offsets | None) -> Reading:
+        """A further reading that was made from this one.
+
+        Args:
+            name: What kind of reading it is.
+            text: What it reads.
+            offsets: How its positions differ from those of this one, None if they
+                do not.
+        """
+        stages = self._stages if offsets is None else (*self._stages, offsets)
+        return Reading(name, text, self._length, stages)
+
     def __repr__(self) -> str:
         return f"Reading(name={self.name!r}, {len(self.text)} characters)"
 

@@ -18,12 +18,26 @@ MOST_VALUE = 512
 """A longer value is no password, and keys that long have patterns of their own."""
 
 # The words that tell, each found by a letter that is rare in prose.
-_TELLING = re.compile(
+_WORDS = (
     r"k(?:ey|(?<=tok)en)|p(?:ass|wd|sw(?!i)|w(?![a-z])|at(?![a-z])|i(?<=\bapi)(?![a-z]))|c(?:ret(?<=secret)|red|e(?<=nonce))"
-    r"|u(?<=au)th|lt(?<=salt)|j(?:wt)|bearer",
+    r"|u(?<=au)th|lt(?<=salt)|j(?:wt)|bearer"
+)
+_TELLING = re.compile(_WORDS, re.ASCII)
+# After the name a sentence goes on in words of letters only, or ends: nothing in it can
+# be a value, but behind an option or a setting. A longer word may be one, and "the
+# password for ... is" may stand before it, within 64 characters.
+_TELLING_MORE = re.compile(
+    rf"(?:{_WORDS})(?![a-z]{{0,15}}+(?:[.,;!?](?=\s|\Z)"
+    r"|(?=[a-z, ]{64}|[a-z, ]{0,64}+[.!?;](?:\s|\Z)),? [a-z]{1,15}+(?![a-z])))",
     re.ASCII,
 )
-_TYPE = r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:str|string|String|SecretStr|char|Any)\??)?"
+_SETTINGS = ("ENV", "define", "set", "ARG")
+_SET = re.compile(r"\b(?:ENV|define|setx?|ARG)[ \t]", re.ASCII)
+_OPTIONS = (" -", "\n-", "\t-")
+_TYPE = (
+    r"(?:(?:\s{0,3}:\s{0,3}|[ ])&?(?:'static )?(?:Option(?:al)?[<\[])?"
+    r"(?:str|string|String|SecretStr|char|bytes|NSString|Any)[>\]]?\??)?"
+)
 _OPERATOR = (
     # XML and HTML: an element, or two attributes.
     r"(?:(?P<element>[\"']?(?:\s[^<>\n]{0,40}[^<>\n=-])?>)"
@@ -45,10 +59,15 @@ _SCHEME = (
 # What a value without quotes is made of. Of what follows a second = or : only a little
 # belongs to it, or a text full of them would be read many times.
 _PLAIN = r"[^\s\"'`<>;,(){}\[\]\\&|]"
+# A value may be made by a call: base64.b64decode("..."), []byte("..."), new Key("...").
+_MADE = r"(?P<made>(?:\[\])?(?:new )?[\w.:<>]{0,40}+[({\[]\s{0,4})?"
 _VALUE = (
-    r"(?:\s{0,24}(?:[rRbBuUfFLN@]{1,2}(?=[\"'`]))?(?P<quote>\\?[\"'`]|&quot;)"
+    rf"(?:\s{{0,24}}{_MADE}"
+    r"(?:[rRbBuUfFLN@]{1,2}(?=[\"'`]))?(?:\"\"(?=\")|''(?='))?"
+    r"(?P<quote>\\?[\"'`]|&quot;)"
     rf"(?i:{_SCHEME})"
-    rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)(?P=quote)"
+    rf"(?P<quoted>(?:(?!(?P=quote))\S){{1,{MOST_VALUE}}}+)"
+    r"(?:(?P=quote)|(?P<open>(?=\\?\r?(?:\n|\Z))))"
     rf"|\s{{0,24}}(?i:{_SCHEME})"
     rf"(?P<bare>{_PLAIN[:-1]}=:]{{1,{MOST_VALUE}}}+(?:[=:]{_PLAIN}{{0,80}}+)?)"
     rf"(?!{_PLAIN}|[({{\[]))"
@@ -141,7 +160,8 @@ def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
     """
     at = start
     yield from _foreign(text, lower, start)
-    while (hit := _TELLING.search(lower, at)) is not None:
+    telling = _TELLING if _sets(text) else _TELLING_MORE
+    while (hit := telling.search(lower, at)) is not None:
         at = hit.start() + 1
         match = _ASSIGNED.match(text, hit.end())
         if match is None or _TELLING.search(lower, at, match.end("tail")) is not None:
@@ -150,6 +170,14 @@ def assignments(text: str, lower: str, start: int) -> Iterator[Assignment]:
         found = _assignment(text, hit.start(), match)
         if found is not None:
             yield found
+
+
+def _sets(text: str) -> bool:
+    """True where a name may be set with nothing but a space before its value."""
+    if text.startswith("-") or any(option in text for option in _OPTIONS):
+        return True
+    said = any(word in text for word in _SETTINGS)
+    return said and _SET.search(text) is not None
 
 
 def _foreign(text: str, lower: str, start: int) -> Iterator[Assignment]:
@@ -195,6 +223,9 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
     if kind == "password" and text[start - 1 : start] == "/" and "/" in value:
         # After "id/pw:" come both; the table has that.
         return None
+    if not quoted and value[-1:] == "=" and kind_of(value.rstrip("=")) is not None:
+        # Nothing is assigned here: this is the next name.
+        return None
     if not value or not _follows(text, start, name, match, kind, value, quoted):
         return None
     told = match["says"] is not None or match["element"] is not None
@@ -229,6 +260,11 @@ def _follows(
 ) -> bool:
     """True when the value belongs to the name, by what stands between them."""
     digits = sum(map(str.isdigit, value))
+    unsure = match["made"] is not None or match["open"] is not None
+    if unsure and not (len(value) >= 12 and is_random(value)):
+        # The argument of a call is more often what something is looked up by, and a
+        # quotation mark that nothing closes may be an apostrophe.
+        return False
     if match["element"] is not None:
         return text[start - 1 : start] == "<" or "=" in text[max(0, start - 24) : start]
     if match["call"] is not None:

@@ -13,7 +13,8 @@ _PASSWORDS = frozenset(
     """
     password passwd passwort pwd pass passphrase passcode pword psw pw passw
     pswd passe passwords passphrases passcred userpass dbpass rootpass mypass
-    adminpass
+    adminpass passcodes passws pwds pws pswd pswds psswd passwrd passwrds pasword
+    passowrd pword pwords pwrd
     """.split()
 )
 _SECRETS = frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -237,13 +237,17 @@ def _joined(text: str, begin: int, table: Table, generic: bool) -> Iterator[Secr
 
 
 def _unplaced(text: str, found: list[Secret]) -> list[Secret]:
-    """Without those that touch a placeholder: what stood there is out already."""
+    """Without those that touch a placeholder: what stood there is out already.
+
+    A placeholder counts as letters, as what it stands for did: redacting that does not
+    make a secret of what was glued to it.
+    """
     taken = [match.span() for match in _PLACEHOLDER.finditer(text)]
     starts = [start for start, _ in taken]
 
     def free(secret: Secret) -> bool:
-        last = bisect_left(starts, secret.end) - 1
-        return last < 0 or taken[last][1] <= secret.start
+        last = bisect_right(starts, secret.end) - 1
+        return last < 0 or taken[last][1] < secret.start
 
     return [secret for secret in found if free(secret)] if taken else found
 

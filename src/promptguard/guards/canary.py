@@ -160,12 +160,8 @@ class Grams:
 
     def _may(self, words: list[str]) -> bool:
         """True when enough known words follow one another: hardly ever."""
-        count = 0
-        for word in words:
-            count = count + 1 if word in self._known else 0
-            if count == self.size:
-                return True
-        return False
+        known = bytes(map(self._known.__contains__, words))
+        return bytes([True]) * self.size in known
 
     def _matches(
         self, words: list[str], spans: list[tuple[int, int]]
@@ -190,6 +186,6 @@ def _grams(prompt: str, size: int) -> Grams:
 @cache
 def _words(ascii_only: bool) -> re.Pattern[str]:
     if ascii_only:
-        return re.compile(r"[a-z0-9]+", re.IGNORECASE)
+        return re.compile(r"[a-z0-9]+")
     solid = one_of(SOLID)
     return re.compile(rf"(?=[^\W_])(?:{solid}|(?:(?!{solid})[^\W_])+)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import tomllib
 from bisect import bisect_right
 from collections import Counter
@@ -80,6 +81,9 @@ class Language(Guard):
             yield Finding(f"language_{code}", 1.0, 0, len(text.original))
 
 
+_NO_LETTERS = dict.fromkeys(map(ord, string.ascii_letters))
+
+
 def _other(text: str, allow: tuple[str, ...]) -> str | None:
     """The language of a text, if it is plainly none of the allowed."""
     letters = _letters(text)
@@ -112,6 +116,10 @@ def _letters(text: str) -> Counter[str]:
     """The letters of each script in a text, each counted by what it says."""
     table = _table()
     letters = Counter({_LATIN: 0})
+    if text.isascii():
+        times = len(text) - len(text.translate(_NO_LETTERS))
+        letters[_LATIN] = times * table.weights[_LATIN]
+        return letters
     for char, times in Counter(text).items():
         name = table.script(char)
         if name is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from ..verdict import Action, Finding, Operator
 from ._pii.allowing import Allowed, allows, check_allowed
 from ._pii.candidates import Candidate, best, veiled
 from ._pii.finders import Finders
+from ._pii.readings import readings
 from ._pii.tables import countries, country_of
 from ._pii.tail import undecided
 
@@ -26,9 +26,6 @@ REACH = 400
 _SHORT = {"EMAIL": "EMAIL_ADDRESS", "IBAN": "IBAN_CODE", "PHONE": "PHONE_NUMBER"}
 # Presidio finds these, and they take a model.
 _NAMES = ("DATE_TIME", "LOCATION", "NRP", "ORGANIZATION", "PERSON", "TITLE")
-# A circled letter that stands for the sign; NFKC makes a letter of it.
-_AT = {0x24D0: "@", 0x24B6: "@"}
-_MORE_SIGNS = re.compile("[\u24d0\u24b6]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +98,7 @@ class PII(Guard):
 
     def inspect(self, text: Text) -> Inspection:
         """Find values in every reading of the text."""
-        readings = text.readings
-        if not text.original.isascii() and _MORE_SIGNS.search(text.original):
-            # Each sign is one character for another: positions stay.
-            signs = Text(text.original.translate(_AT), text.role)
-            readings = (*readings, *signs.readings)
-        for reading in readings:
+        for reading in readings(text):
             for found in self._found(reading, text):
                 start, end = reading.span(found.start, found.end)
                 if start >= text.start:

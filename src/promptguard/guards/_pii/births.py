@@ -64,13 +64,13 @@ def _dates() -> re.Pattern[str]:
     year = r"(?:18|19|20)\d\d"
     # The name of a month that comes first is looked for from the day.
     return re.compile(
-        rf"(?<!{SIGN})(?<!\*)(?:(?:"
+        rf"(?<!{SIGN})(?<![*{VEIL}])(?:(?:"
         rf"(?P<y1>{year}){between}(?P<m1>1[0-2]|0?[1-9]){between}(?P<d1>{day})"
         rf"|(?P<a2>{day}){between}(?P<b2>{day}){between}(?P<y2>{year}|\d\d)"
         rf"|(?P<d3>{day}){ordinal}[ -](?:of |de |del )?(?P<m3>{months})"
         rf"(?:,? |-| de | del )(?P<y3>{year})"
         rf"|(?P<d4>{day}){ordinal},? (?P<y4>{year})"
-        rf")(?!{SIGN})(?![-./][\d*{VEIL}])"
+        rf")(?!{SIGN}|{VEIL})(?![-./][\d*{VEIL}])"
         r"|(?P<y5>(?:19|20)\d\d) ?[年년] ?(?P<m5>\d\d?) ?[月월] ?(?P<d5>\d\d?) ?[日일]"
         r")",
         re.IGNORECASE,

@@ -60,6 +60,11 @@ _NEAR_BEFORE = re.compile(
 )
 _NEAR_AFTER = re.compile(rf"(?P<joint>{_JOINED})(?:\d|{VEIL}|{STARS}|{SIGN}(?!{SIGN}))")
 
+# Words of one letter, in the languages of the tables.
+_LETTER_WORDS = "[aeiouykwszvIàèéòóôавикосуяеіηο]"
+_WORD_BEFORE = re.compile(rf"(?<= {_LETTER_WORDS}) \Z")
+_WORD_AFTER = re.compile(rf" {_LETTER_WORDS}(?=[ ,.;:!?]|\Z)")
+
 
 class Group(NamedTuple):
     """One run of letters and digits."""
@@ -167,7 +172,7 @@ def torn(text: str, start: int, end: int) -> bool:
     make a value of the part.
     """
     return (
-        _TORN_BEFORE.search(text, max(0, start - 4), start) is not None
+        _TORN_BEFORE.search(text, max(0, start - 5), start) is not None
         or _TORN_AFTER.match(text, end) is not None
         or text[max(0, start - 4) : start] == "****"
         or text[start - 1 : start] == VEIL
@@ -182,10 +187,19 @@ def neighbours(text: str, start: int, end: int) -> set[str]:
     return {_kind(near["joint"]) for near in (before, after) if near is not None}
 
 
-def loose(text: str, start: int, end: int) -> bool:
-    """True where no more digits or single letters are beside a run of groups."""
-    return (
-        text[max(0, start - 4) : start] != "****"
-        and _NEAR_BEFORE.search(text, max(0, start - 8), start) is None
-        and _NEAR_AFTER.match(text, end) is None
-    )
+def loose(text: str, start: int, end: int, spaced: bool = False) -> bool:
+    """True where no more digits or single letters are beside a run of groups.
+
+    Beside one that is ``spaced`` apart, a single letter may be a word: "o meu é 1 2 3".
+    """
+    if text[max(0, start - 4) : start] == "****":
+        return False
+    if VEIL in (text[start - 1 : start], text[end : end + 1]):
+        return False
+    before = _NEAR_BEFORE.search(text, max(0, start - 8), start)
+    if before is not None and not (
+        spaced and _WORD_BEFORE.search(text, max(0, start - 1), start)
+    ):
+        return False
+    after = _NEAR_AFTER.match(text, end)
+    return after is None or (spaced and _WORD_AFTER.match(text, end) is not None)

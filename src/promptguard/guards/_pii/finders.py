@@ -74,6 +74,8 @@ class Finders:
         if "@" in text:
             if mail.ENTITY in self.entities:
                 yield from mail.addresses(text, at)
+                if not text.isascii() and (latin := mail.in_latin(text)) != text:
+                    yield from mail.addresses(latin, at)
             if mail.URL_ENTITY in self.entities:
                 yield from mail.credentials(text, at)
         if mail.ENTITY in self.entities and mail.may_be_spoken(text):

@@ -18,7 +18,7 @@ _BYTE = r"\d{1,3}"
 _DOT = r"(?:[.\u3002]| \. |\[\.\]|\(\.\)| ?[\[(]dot[\])] ?| dot )"
 # Each begins with its first character, which is quick to find, and looks back from it.
 _V4 = re.compile(
-    rf"\d(?<!{SIGN}.)(?<![.*].)\d{{0,2}}(?:{_DOT}{_BYTE}){{3}}(?!{SIGN}|\*|\.[\d*{VEIL}])",
+    rf"\d(?<!{SIGN}.)(?<![.*{VEIL}].)\d{{0,2}}(?:{_DOT}{_BYTE}){{3}}(?!{SIGN}|[*{VEIL}]|\.[\d*{VEIL}])",
     re.IGNORECASE,
 )
 # Four numbers may be a version.
@@ -28,21 +28,21 @@ _VERSION = re.compile(
 # At least two colons, and hexadecimal digits only. What begins with a short group is
 # more often code (a::b) or a time than the address of anybody.
 _V6 = re.compile(
-    rf"(?<!{SIGN})(?<![:.*])"
+    rf"(?<!{SIGN})(?<![:.*{VEIL}])"
     r"(?:[23][0-9a-f]{3}|f[cdef][0-9a-f]{2}|[0-9a-f]{1,4}(?=(?::"
     r"[0-9a-f]{1,4}){7})|64(?=:ff9b:))(?::[0-9a-f]{0,4}){2,7}"
-    rf"(?::{_BYTE}(?:\.{_BYTE}){{3}}|(?:\.\d{{1,3}}){{3}})?(?!{SIGN}|[:*]|\.[\d*{VEIL}])"
-    rf"|(?<!{SIGN})(?<![:.*])::ffff:{_BYTE}(?:\.{_BYTE}){{3}}"
-    rf"(?!{SIGN}|[:*]|\.[\d*{VEIL}])",
+    rf"(?::{_BYTE}(?:\.{_BYTE}){{3}}|(?:\.\d{{1,3}}){{3}})?(?!{SIGN}|[:*{VEIL}]|\.[\d*{VEIL}])"
+    rf"|(?<!{SIGN})(?<![:.*{VEIL}])::ffff:{_BYTE}(?:\.{_BYTE}){{3}}"
+    rf"(?!{SIGN}|[:*{VEIL}]|\.[\d*{VEIL}])",
     re.IGNORECASE,
 )
 _V6_HINT = re.compile(r":[0-9a-fA-F]{0,4}:")
 _MAC_HINT = re.compile(r"[:-][0-9a-fA-F]{2}[:-]|\.[0-9a-fA-F]{4}\.")
 _MAC = re.compile(
-    rf"(?<!{SIGN})(?<![:.*-])"
+    rf"(?<!{SIGN})(?<![:.*{VEIL}-])"
     r"(?:[0-9a-f]{2}(?P<between>[:-])(?:[0-9a-f]{2}(?P=between)){4}"
     r"[0-9a-f]{2}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2})"
-    rf"(?!{SIGN}|\*|[:.-][0-9a-f*{VEIL}])",
+    rf"(?!{SIGN}|[*{VEIL}]|[:.-][0-9a-f*{VEIL}])",
     re.IGNORECASE,
 )
 
@@ -51,6 +51,8 @@ def ip_addresses(text: str, at: int) -> Iterator[Candidate]:
     """Addresses of machines elsewhere (RFC 791, RFC 4291, RFC 5952)."""
     for match in _V4.finditer(text, at):
         plain = ".".join(re.findall(r"\d+", match[0]))
+        if not plain.isascii():
+            plain = "".join(char if char == "." else str(int(char)) for char in plain)
         if _VERSION.search(text, max(0, match.start() - 12), match.start()):
             continue
         if _somebody(plain):

@@ -6,11 +6,19 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from ..._lookalikes import CLOSE, LATIN, letters
 from .candidates import Candidate
 from .chains import SIGN, STARS, VEIL
 from .tables import read
 
-__all__ = ["addresses", "credentials", "may_be_spoken", "signs", "spoken"]
+__all__ = [
+    "addresses",
+    "credentials",
+    "in_latin",
+    "may_be_spoken",
+    "signs",
+    "spoken",
+]
 
 ENTITY = "EMAIL_ADDRESS"
 URL_ENTITY = "URL_CREDENTIALS"
@@ -33,6 +41,16 @@ _ENDING = (
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 
 
+def in_latin(text: str) -> str:
+    """The text with look-alikes of Latin letters as these, one for one."""
+    return text.translate(_alike())
+
+
+@cache
+def _alike() -> dict[int, str]:
+    return letters(LATIN, CLOSE)
+
+
 def addresses(text: str, at: int) -> Iterator[Candidate]:
     """Addresses with an @, from a position on; it may have a space beside it."""
     sign = text.find("@", at)
@@ -51,6 +69,9 @@ def _address(text: str, sign: int) -> Candidate | None:
     end = match.end()
     start = sign - 1 if spaced else sign
     local = _local_start(text, start)
+    if local < start and text[local - 1 : local] in _APART:
+        # A dot before may be written as oddly as the sign or the dots behind it.
+        local = _further(text, local, _spaced_dot if spaced else _bracketed_dot())
     if local == start or end - local > MOST:
         return None
     if text[local - 1 : local] == ":" and _in_url(text, sign):
@@ -62,10 +83,37 @@ def _local_start(text: str, end: int) -> int:
     start = end
     # A word of a script without spaces may stand right before a Latin name.
     local = _LOCAL if text[end - 1 : end] > "\u0dff" else _LATIN_LOCAL
-    while start > max(0, end - MOST_LOCAL) and local.match(text, start - 1):
+    while start > max(0, end - MOST_LOCAL):
+        if not local.match(text, start - 1) and not _STOP.match(text, start - 2):
+            break
         start -= 1
     while start < end and text[start] in _EDGE:
         start += 1
+    return start
+
+
+# A full stop of Chinese or Japanese ends a sentence, but between these it is a dot.
+_STOP = re.compile("[a-zA-Z0-9][\u3002\uff61][a-zA-Z0-9]")
+# What stands right behind a dot that is not just a dot.
+_APART = (" ", "]", ")", "}", ">")
+_spaced_dot = re.compile(r"(?<!\w)\w{1,30} \. \Z")
+
+
+@cache
+def _bracketed_dot() -> re.Pattern[str]:
+    word = _either(" ".join(_spoken_words("dot")))
+    dot = rf" ?[\[({{<] ?(?:\.|{word}) ?[\])}}>] ?"
+    return re.compile(rf"(?<!\w)\w{{1,30}}{dot}\Z", re.IGNORECASE)
+
+
+def _further(text: str, end: int, more: re.Pattern[str]) -> int:
+    """Where a local part begins that has dots before its last word, up to three."""
+    start = end
+    for _ in range(3):
+        match = more.search(text, max(0, start - 44), start)
+        if match is None or end - match.start() > MOST_LOCAL:
+            break
+        start = match.start()
     return start
 
 
@@ -206,12 +254,7 @@ def _more() -> re.Pattern[str]:
 
 def _spoken_start(text: str, end: int) -> int:
     start = _local_start(text, end)
-    for _ in range(3):
-        match = _more().search(text, max(0, start - 44), start)
-        if start == end or match is None or end - match.start() > MOST_LOCAL:
-            break
-        start = match.start()
-    return start
+    return start if start == end else _further(text, start, _more())
 
 
 # RFC 3986, section 3.2.1: the user information, with a password after a colon.

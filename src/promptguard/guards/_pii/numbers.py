@@ -116,7 +116,7 @@ class Numbers:
                     continue
                 start, end = part[0].start, part[-1].end
                 value = compact(text, part)
-                if len(value) > LONGEST_VALUE or not loose(text, start, end):
+                if len(value) > LONGEST_VALUE or not loose(text, start, end, True):
                     continue
                 near: Around | None = None
                 for rule in self._free.get((len(value), value.isdigit()), ()):

@@ -203,7 +203,7 @@ class Phones:
                 value = compact(text, run)
                 near = self.named or self._near(text, start, end)
                 plain = near and self._plausible(value) and _plus(text, start) is None
-                if plain and value.isdigit() and loose(text, start, end):
+                if plain and value.isdigit() and loose(text, start, end, True):
                     found = self._rated(text, _bracket(text, start), end, False, False)
                     if found is not None:
                         yield found

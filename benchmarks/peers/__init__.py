@@ -1,0 +1,1 @@
+"""Other libraries beside promptguard: the same texts, in one run."""
