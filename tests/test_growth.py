@@ -22,7 +22,6 @@ from types import ModuleType
 import pytest
 from pumping import Pump, pumps
 
-import promptguard
 from promptguard.guard import Guard
 from promptguard.guards._secrets_table import table
 from promptguard.guards.canary import Canary
@@ -31,6 +30,7 @@ from promptguard.guards.invisible import InvisibleText
 from promptguard.guards.json import Json
 from promptguard.guards.language import Language
 from promptguard.guards.pii import PII
+from promptguard.guards.profanity import Profanity
 from promptguard.guards.refusal import Refusal
 from promptguard.guards.secrets import Secrets
 from promptguard.guards.text import Keywords, MaxLength, Regex
@@ -53,31 +53,36 @@ GUARDS: dict[str, Guard] = {
     "Language": Language(("de",)),
     "MaxLength": MaxLength(10),
     "PII": PII(),
+    "Profanity": Profanity(),
     "Refusal": Refusal(within=10**9),
     "Regex": Regex(r"\b(?:\d[ -]?){13,16}\b"),
     "Secrets": Secrets(),
     "Urls": Urls(("example.com",)),
 }
-if "Profanity" in promptguard.__all__:
-    GUARDS["Profanity"] = promptguard.__getattr__("Profanity")()
 
 # Which guard reads with the patterns of a module. The others are not for finding
 # anything in texts of any length, or are the readings, which every guard makes.
 OWNERS = {
     "_backtracking": None,
+    "_finders": "Profanity",
     "_hosts": "Urls",
     "_json_repair": "Json",
     "_keywords": "Keywords",
+    "_lexicon": "Profanity",
     "_links": "Urls",
+    "_masked": "Profanity",
     "_pii": "PII",
     "_profanity": "Profanity",
     "_regex": None,
     "_secrets": "Secrets",
+    "_trie": None,
+    "_wordlists": None,
     "canary": "Canary",
     "classifier": None,
     "code": "Code",
     "invisible": "InvisibleText",
     "json": "Json",
+    "judge": None,
     "language": "Language",
     "pii": "PII",
     "profanity": "Profanity",
