@@ -177,6 +177,7 @@ class _Maker:
             ("both labels", contradicting),
             ("duplicate", repeated),
             ("longer than the table takes", self._longer),
+            ("far more than the table takes", self._spare),
             ("overlap", lambda rows: self._overlapping(rows, unseen)),
             ("near duplicate", _near),
         ):
@@ -214,6 +215,25 @@ class _Maker:
     def _longer(self, rows: Sequence[Row]) -> set[int]:
         longest = {name: s.longest for name, s in self.sources.training.items()}
         return {p for p, r in enumerate(rows) if len(r.text) > longest[r.source]}
+
+    def _spare(self, rows: Sequence[Row]) -> set[int]:
+        """Rows of other heads beyond twice what a source gives: none need compare them.
+
+        Most of these sources are many times larger than what is taken of them.
+        """
+        out: set[int] = set()
+        for name, source in self.sources.used("train").items():
+            if not source.marks:
+                continue
+            for positive, cap in ((True, source.attacks), (False, source.benign)):
+                places = [
+                    place
+                    for place, row in enumerate(rows)
+                    if row.source == name and row.positive == positive
+                ]
+                self.rng(f"spare:{name}:{positive}").shuffle(places)
+                out.update(places[2 * cap :])
+        return out
 
     def _overlapping(self, rows: Sequence[Row], unseen: Sequence[Row]) -> set[int]:
         """Rows that share words with an unseen text or with any test set."""
