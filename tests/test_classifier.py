@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from promptguard import Action, ConfigError, Finding, PromptInjection, Text
+from promptguard import Action, ConfigError, Finding, ModelError, PromptInjection, Text
 from promptguard.engine import Engine
 from promptguard.queries import Classify, OperatingPoint, Scores, Window
 from promptguard.runtime import infer
@@ -103,7 +103,7 @@ def test_a_rate_that_was_not_measured_names_those_that_were() -> None:
 
 def test_a_model_for_other_labels_is_refused() -> None:
     answer = Scores((Window(0, 5, (("toxicity", 0.9),)),), 1.0)
-    with pytest.raises(ConfigError, match="no label 'injection'"):
+    with pytest.raises(ModelError, match=r"no label 'injection'.* toxicity"):
         inspect(PromptInjection(threshold=0.5), answer)
 
 

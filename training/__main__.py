@@ -132,7 +132,7 @@ STAGES = (
         "sources",
         "every source as rows, with its licence and the hashes of its files",
         _work("sources"),
-        settings=lambda config: config.sources,
+        settings=lambda config: [config.sources, config.heads],
         files=_source_files,
     ),
     Stage(

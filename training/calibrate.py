@@ -82,7 +82,7 @@ def setting(benign: Sequence[Row], sources: Sources) -> list[Row]:
         PipelineError: There are none.
     """
     away = sources.used("unseen", "tested")
-    rows = [row for row in benign if row.source not in away and not row.attack]
+    rows = [row for row in benign if row.source not in away and row.benign]
     if not rows:
         raise PipelineError(
             "calibrate: no benign text was held out of a training source; raise "

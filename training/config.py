@@ -151,6 +151,8 @@ class Train:
         warmup: Share of the steps in which the rates rise.
         balance: How far sources of unlike size are made to count the same: 0 not at
             all, 1 wholly. Attacks and benign rows always count the same.
+        shares: How much a head counts in the loss, by its name; 1 where nothing is
+            said.
         threads: Processor threads.
         checkpoint_every: Steps between two checkpoints.
         validate_every: Steps between two looks at the unseen sources.
@@ -167,6 +169,7 @@ class Train:
     dropout: float = 0.1
     threads: int = 2
     balance: float = 0.3
+    shares: dict[str, float] = field(default_factory=dict)
     checkpoint_every: int = 200
     validate_every: int = 300
     validation_rows: int = 120

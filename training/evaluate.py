@@ -24,7 +24,7 @@ from .config import Config
 from .counts import GROUPS, Judged, Others, groups, of_set, unseen
 from .data import benchmark_rows
 from .errors import PipelineError
-from .rows import Row, load_sources, read_rows
+from .rows import INJECTION, Row, load_sources, read_rows
 from .scoring import score_all
 from .sources import read
 from .stage import write_atomically
@@ -136,8 +136,10 @@ def _judged(
 
 def _away(config: Config, use: str) -> dict[str, list[Row]]:
     return {
-        name: list(read(config, name, source))
+        name: rows
         for name, source in load_sources(config.sources_file).used(use).items()
+        # Sources of other heads tell nothing about injection.
+        if (rows := [r for r in read(config, name, source) if INJECTION in r.labels])
     }
 
 

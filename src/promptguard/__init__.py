@@ -28,7 +28,7 @@ from .verdict import Action, Finding, Verdict
 
 if _typing.TYPE_CHECKING:
     from .guards.canary import Canary
-    from .guards.classifier import PromptInjection
+    from .guards.classifier import HarmfulRequest, PromptInjection, Toxicity
     from .guards.code import Code
     from .guards.invisible import InvisibleText
     from .guards.json import Json
@@ -52,6 +52,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Finding",
     "Guard",
     "GuardError",
+    "HarmfulRequest",
     "Hash",
     "InvisibleText",
     "Json",
@@ -72,6 +73,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Step",
     "Text",
     "Then",
+    "Toxicity",
     "Urls",
     "Verdict",
     "capture",
@@ -84,6 +86,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
 _GUARDS = {
     "Canary": "canary",
     "Code": "code",
+    "HarmfulRequest": "classifier",
     "InvisibleText": "invisible",
     "Json": "json",
     "Keywords": "text",
@@ -94,6 +97,7 @@ _GUARDS = {
     "Refusal": "refusal",
     "Regex": "text",
     "Secrets": "secrets",
+    "Toxicity": "classifier",
     "Urls": "urls",
 }
 

@@ -132,7 +132,11 @@ def test_a_test_set_that_is_not_in_the_table_is_kept_away_too(world: Path) -> No
     )
     parts, report = validated(world)
     assert report["overlap"]["chat"] == {"benchmark:unlisted": 2}
-    assert set(report["benchmarks"]) == {"some_test", "some_tool_test", "unlisted"}
+    assert set(report["benchmarks"]) == {
+        *("some_test", "some_tool_test", "unlisted"),
+        # Of a folder that sources of another head come from.
+        "toxicity/some_comments",
+    }
     texts = {row.text for row in parts["train"] + parts["heldout"]}
     assert "what is the weather like in summer" in texts
     assert not any("warmth" in text or "word8" in text for text in texts)

@@ -176,7 +176,8 @@ def test_a_head_learns_only_from_rows_that_know_it() -> None:
         "one": torch.tensor([[1.0], [unknown]]),
         "two": torch.tensor([[unknown], [unknown]]),
     }
-    masked_loss(logits, labels, torch.ones(2)).backward()
+    ones = {"one": torch.ones(2, 1), "two": torch.ones(2, 1)}
+    masked_loss(logits, labels, ones).backward()
     assert logits["one"].grad is not None
     assert logits["one"].grad[0, 0] != 0
     assert logits["one"].grad[1, 0] == 0
@@ -191,7 +192,7 @@ def test_a_row_counts_by_its_weight() -> None:
 
     logits = {"one": torch.tensor([[1.0], [1.0]], requires_grad=True)}
     labels = {"one": torch.tensor([[1.0], [1.0]])}
-    masked_loss(logits, labels, torch.tensor([3.0, 1.0])).backward()
+    masked_loss(logits, labels, {"one": torch.tensor([[3.0], [1.0]])}).backward()
     assert logits["one"].grad is not None
     first, second = logits["one"].grad[:, 0].tolist()
     assert first == pytest.approx(3 * second)
