@@ -11,8 +11,10 @@ import re
 import unicodedata
 from collections import Counter
 from functools import cache
+from itertools import product
 
 from . import _lookalikes as look
+from ._language import known
 from ._offsets import Offsets, Rewrite
 from ._skeleton import latinise
 from ._unicode import EMOJI, ENCLOSING, FOREIGN, LETTERED, MARKS, one_of
@@ -256,6 +258,8 @@ _LEET_RUN = re.compile(rf"{_LEET_WORD}(?:{_BETWEEN}{_LEET_WORD})*+")
 _DIGITS = str.maketrans("023456789", "ozeasgtbg")
 _LEET_SIGNS = str.maketrans("@$!", "asi")
 _INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])|(?<=[a-z]{3})\$+(?![a-z0-9@$!])")
+_ONE = re.compile("1")
+_MOST_ONES = 4
 _MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
 
 
@@ -302,9 +306,16 @@ def _mixes(match: re.Match[str]) -> bool:
 
 
 def _ones(word: str) -> str:
-    """Each 1 as an i or an l, whichever is likelier between its neighbours."""
-    if "1" not in word:
+    """Each 1 as an i or an l, as in a usual word, or by what stands beside it."""
+    ones = word.count("1")
+    if not ones:
         return word
+    if ones <= _MOST_ONES:
+        for letters in product("il", repeat=ones):
+            choice = iter(letters)
+            spelt = _ONE.sub(lambda _: next(choice), word)
+            if known(spelt):
+                return spelt
     letters = ["^", *word, "$"]
     for at, letter in enumerate(letters):
         if letter == "1":

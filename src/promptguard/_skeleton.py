@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 
 from . import _lookalikes as look
 from ._offsets import Rewrite
 from ._unicode import FOREIGN, SCRIPTS, SOLID, one_of
 
-__all__ = ["latinise"]
+__all__ = ["certain", "disguised", "latinise"]
 
 _LATIN = re.compile(r"[A-Za-z]")
 _GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
+_MARK = re.compile("[\u0300-\u036f\u20d0-\u20f0\u0483-\u0489]")
+_PLAIN_MARKS = re.compile(f"{_MARK.pattern}+")
+_FEW_LETTERS = 6
+# Vowels carry marks in many languages, and these letters are letters of one.
+_UNTOLD = "aeiouyAEIOUYđĐðÐþÞłŁħĦŋŊßẞøØæÆœŒıəƏ"
 
 
 def latinise(text: str) -> str:
@@ -76,6 +83,68 @@ def _decide(
     rewrite.align(first, last, words)
 
 
+def disguised(text: str) -> Iterator[tuple[int, int]]:
+    """Words that are written to look like Latin ones, where no language is.
+
+    Words of several scripts, unless it is a word with an ending of another script in a
+    text of both; words that are marked all over; and other alphabets of Latin letters.
+    """
+    mixed: list[tuple[int, int]] = []
+    marked: list[tuple[int, int]] = []
+    doubtful: list[tuple[int, int]] = []
+    at_home = False
+    for match in _words_and_marks().finditer(text):
+        word = match[0]
+        if word.isascii():
+            continue
+        if _all_marked(word):
+            marked.append(match.span())
+        if not _foreign().search(word):
+            continue
+        kind = _kind(_PLAIN_MARKS.sub("", word))
+        at_home = at_home or kind == "home"
+        if kind == "doubtful":
+            doubtful.append(match.span())
+        elif kind == "mixed" and len(word) > 3 and _resembles(word):
+            mixed.append(match.span())
+    if at_home:
+        mixed = [span for span in mixed if _interleaved(text[slice(*span)])]
+    elif sum(end - start for start, end in doubtful) > _FEW_LETTERS:
+        mixed += doubtful
+    yield from mixed
+    if len(marked) > 1:
+        yield from marked
+
+
+def _resembles(word: str) -> bool:
+    foreign = "".join(_foreign().findall(word))
+    return foreign.translate(_look()).isascii() or len(foreign) > 2
+
+
+def _interleaved(word: str) -> bool:
+    kinds = ["l" if char.isascii() else "f" for char in word if char.isalpha()]
+    changes = sum(one != other for one, other in pairwise(kinds))
+    return changes > 1 or kinds.count("f") == 1 < len(kinds) - 2
+
+
+def _all_marked(word: str) -> bool:
+    """True when most consonants carry a mark, or are of another alphabet."""
+    plain = unicodedata.normalize("NFD", word)
+    consonants = marked = 0
+    for index, char in enumerate(plain):
+        if not char.isalpha() or char in _UNTOLD:
+            continue
+        odd = ord(char) in _latin() or _MARK.match(plain, index + 1) is not None
+        consonants += odd or char.isascii()
+        marked += odd
+    return marked >= 2 and marked * 10 >= consonants * 7
+
+
+@cache
+def _latin() -> dict[int, str]:
+    return look.letters(look.LATIN)
+
+
 @cache
 def _foreign() -> re.Pattern[str]:
     return re.compile(one_of(FOREIGN))
@@ -86,6 +155,14 @@ def _words() -> re.Pattern[str]:
     # Letters of scripts without spaces are a word of their own; see _settling.
     solid = one_of(SOLID)
     return re.compile(rf"{solid}+|(?:(?!{solid})[^\W_])+")
+
+
+@cache
+def _words_and_marks() -> re.Pattern[str]:
+    solid = one_of(SOLID)
+    return re.compile(
+        rf"(?:(?!{solid})(?:[^\W_]|{_MARK.pattern}|[\U0001f150-\U0001f189]))+"
+    )
 
 
 @cache

@@ -1,0 +1,246 @@
+"""Ciphers of old, and words written backwards or upside down.
+
+They make words of words, so they are looked for only where several words in a row are
+none that language knows, and taken back only where that gives words that it knows.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+
+from ._decoding_runs import Found
+from ._language import common, known, known_share, surprise
+
+__all__ = ["decipher"]
+
+Transform = Callable[[str], str]
+
+# So many words without one that every sentence has are looked at.
+_STRETCH = 5
+_TOKEN = re.compile(r"\S+")
+_WORD = re.compile(r"[^\W\d_]+")
+_SPLIT = re.compile(r"[^a-z]+")
+_END = re.compile(r"[.:!?][\"')\]]*\s|\n")
+_EDGES = string.punctuation + "…“”‘’«»¿¡"
+
+# A stretch ends where known words outweigh the unknown ones by so much.
+_DROP = 3.0
+_LEAST = 1.6
+# Longer ones are looked at in parts, so that a cipher in a page of code stands out.
+_LONGEST = 1_200
+
+_LOWER = string.ascii_lowercase
+_PRINTED = "".join(map(chr, range(33, 127)))
+_ROT47 = str.maketrans(_PRINTED, _PRINTED[47:] + _PRINTED[:47])
+_ATBASH = str.maketrans(
+    _LOWER + _LOWER.upper(), _LOWER[::-1] + _LOWER.upper()[::-1]
+)
+_TURNED = dict(
+    zip("ɐɔǝɟƃɓɥᴉıɾʞꞁןɯɹʇʌʍʎ¡¿˙⅋ϛㄥƐ", "aceƒgghiijkllmrtvwy!?.&573", strict=True)
+)
+_TURNED["ɟ"] = "f"
+_TURN = str.maketrans(
+    _TURNED | dict(zip("bqdpnu69,'()[]{}<>", "qbpdun96',)(][}{><", strict=True))
+)
+_UPSIDE = re.compile("[ɐɔǝɟƃɥᴉɾʞꞁןɯɹʇʌʍʎ]")
+
+
+def decipher(text: str) -> Found:
+    """Stretches of words that a cipher makes language, and what they say."""
+    for start, end in _stretches(text):
+        found = _best(text[start:end])
+        if found is None:
+            continue
+        transform, said = found
+        wider = _widened(text, start, end, transform)
+        if wider != (start, end):
+            start, end = wider
+            said = transform(text[start:end])
+        yield start, end, said
+
+
+def _suspicious(text: str) -> bool:
+    """True unless usual words stand all over the text, as in prose."""
+    words = text.split()
+    if not words:
+        return False
+    usual = common()
+    flags = bytes(map(usual.__contains__, words))
+    if len(words) <= _STRETCH:
+        return not any(flags)
+    return b"\0" * _STRETCH in flags
+
+
+def _stretches(text: str) -> Iterator[tuple[int, int]]:
+    """Where words in a row are unknown, in parts of a limited length."""
+    if not _suspicious(text):
+        return
+    total = peak = 0.0
+    start = end = -1
+    upside = not text.isascii() and _UPSIDE.search(text) is not None
+    for match in _TOKEN.finditer(text):
+        value = _oddity(match[0], upside)
+        if start < 0:
+            if value <= 0:
+                continue
+            start, total, peak = match.start(), 0.0, 0.0
+        total += value
+        if total > peak:
+            peak, end = total, match.end()
+        if total < peak - _DROP or total <= 0 or match.end() - start > _LONGEST:
+            if peak >= _LEAST:
+                yield start, end
+            start = -1
+    if start >= 0 and peak >= _LEAST:
+        yield start, end
+
+
+def _oddity(token: str, upside: bool) -> float:
+    """Above 0 for what is no word, below for one; more, the longer it is."""
+    core = token.strip(_EDGES).lower()
+    if not core:
+        return 0.3 if len(token) > 3 else 0.0
+    if not core.isascii():
+        return 1.0 if upside and _UPSIDE.search(core) else -1.0
+    if core.isdecimal():
+        return 0.0
+    parts = [part for part in _SPLIT.split(core) if part]
+    if not parts:
+        return 1.0
+    if len("".join(parts)) + 2 < len(core):
+        return 1.0
+    if all(known(part) for part in parts):
+        size = max(map(len, parts))
+        return -0.4 if size <= 2 else -0.8 if size == 3 else -1.5
+    if len(core) == 1:
+        return 0.2
+    return 1.0 if len(core) > 2 else 0.4
+
+
+def _best(text: str) -> tuple[Transform, str] | None:
+    """The cipher whose undoing gives the most usual words, if it gives enough."""
+    letters = sum(map(len, _WORD.findall(text)))
+    now = known_share(text) if letters else 0.0
+    bits = surprise(text)
+    best: tuple[float, Transform, str] | None = None
+    for transform in _transforms(text):
+        said = transform(text)
+        share = known_share(said)
+        if share < 0.55 or share < now + 0.25:
+            # Other languages have their letters only.
+            gain = bits - surprise(said) if bits > 4.4 and letters >= 24 else 0.0
+            if gain < 0.9 or surprise(said) > 4.0:
+                continue
+            share = gain / 4
+        if best is None or share > best[0]:
+            best = share, transform, said
+    if best is None or sum(map(str.isalpha, best[2])) < 8:
+        return None
+    return best[1], best[2]
+
+
+def _transforms(text: str) -> Iterator[Transform]:
+    if not text.isascii():
+        yield _turned
+    yield _backwards
+    yield _words_backwards
+    yield from _substitutions(text)
+    yield _rot47
+
+
+def _backwards(text: str) -> str:
+    return text[::-1]
+
+
+def _words_backwards(text: str) -> str:
+    return _WORD.sub(lambda word: word[0][::-1], text)
+
+
+def _turned(text: str) -> str:
+    return text.lower().translate(_TURN)[::-1]
+
+
+def _rot47(text: str) -> str:
+    return text.translate(_ROT47)
+
+
+# Bits of each letter of English, in tenths, from the pairs that ``_language`` counts:
+# how often a letter is the second of a pair, whatever the first.
+_USUAL = dict(
+    zip(
+        _LOWER,
+        (37, 61, 50, 48, 31, 56, 58, 54, 37, 90, 74, 47, 52, 38, 37, 53, 93, 40, 39, 35)
+        + (49, 66, 62, 80, 59, 90),
+        strict=True,
+    )
+)
+
+
+def _substitutions(text: str) -> Iterator[Transform]:
+    """Shifts of the alphabet, and it backwards, that make usual letters the usual."""
+    counts = Counter(char for char in text.lower() if "a" <= char <= "z")
+    if sum(counts.values()) < 8:
+        return
+    costs = []
+    for shift in range(1, 26):
+        moved = _LOWER[shift:] + _LOWER[:shift]
+        table = dict(zip(_LOWER, moved, strict=True))
+        cost = sum(_USUAL[table[char]] * n for char, n in counts.items())
+        costs.append((cost, shift))
+    cost = sum(_USUAL[_LOWER[25 - _LOWER.index(c)]] * n for c, n in counts.items())
+    costs.append((cost, 0))
+    for _, shift in sorted(costs)[:3]:
+        yield _shifted(shift)
+
+
+@cache
+def _shifted(shift: int) -> Transform:
+    if shift == 0:
+        table = _ATBASH
+    else:
+        moved = _LOWER[shift:] + _LOWER[:shift]
+        table = str.maketrans(
+            _LOWER + _LOWER.upper(), moved + moved.upper()
+        )
+    return lambda text: text.translate(table)
+
+
+def _widened(
+    text: str, start: int, end: int, transform: Transform
+) -> tuple[int, int]:
+    """The stretch with the words next to it that the cipher makes words as well."""
+    while True:
+        space = start
+        while space and text[space - 1].isspace():
+            space -= 1
+        begin = space
+        while begin and not text[begin - 1].isspace():
+            begin -= 1
+        word = text[begin:space]
+        if begin == space or _END.search(text, begin, start) or not _fits(word, transform):
+            break
+        start = begin
+    size = len(text)
+    while True:
+        space = end
+        while space < size and text[space].isspace():
+            space += 1
+        last = space
+        while last < size and not text[last].isspace():
+            last += 1
+        word = text[space:last]
+        if space == last or _END.search(text, max(end - 2, 0), space) or not _fits(word, transform):
+            break
+        end = last
+    return start, end
+
+
+def _fits(word: str, transform: Transform) -> bool:
+    said = transform(word).strip(_EDGES).lower()
+    if len(said) == 1:
+        return said in "ai"
+    return said != "" and all(known(part) for part in _SPLIT.split(said) if part)

@@ -1,0 +1,206 @@
+"""Codes that write each letter as a number, a sign or a word.
+
+International Morse code is Recommendation ITU-R M.1677-1, the spelling alphabet that of
+ICAO Annex 10, Braille that of grade 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+
+from ._decoding_bytes import printable, text_of
+from ._decoding_runs import Found
+from ._language import reads, surprise
+
+__all__ = ["CODES"]
+
+_BINARY = re.compile(r"(?<![0-9A-Za-z])[01]{7,8}(?:[\s,_.|-]{0,2}[01]{7,8})+(?!\w)")
+_GLUE = (
+    r"(?:[\s,;:+|/-]{1,3}|\)[^\w\n]{1,4}(?:[A-Za-z.]{0,12}?"
+    r"(?:[Cc]hr|CHR|[Cc]har|CHAR|CharCode)\())"
+)
+_ITEM = r"(?:0[xX])?[0-9A-Fa-f]{2,7}"
+_NUMBERS = re.compile(
+    rf"(?<![0-9A-Za-z]){_ITEM}(?:{_GLUE}{_ITEM}(?![0-9A-Za-z])){{3,}}"
+)
+_SOME_NUMBERS = re.compile(
+    r"\d[0-9A-Fa-f]{0,6}[^\w\n]{1,4}(?:[A-Za-z.]{0,12}\()?[0-9A-Fa-fxX]{2,9}[^\w\n]"
+)
+_LETTER_NUMBERS = re.compile(
+    r"(?<![\w.])[12]?\d(?:(?:-|\.|, ?| ?/ ?| {1,3})(?:[12]?\d(?!\d)|[^\w\s/.,-])){5,}"
+)
+_MORSE = re.compile(
+    r"(?<![^\s:\"'(])(?:[.-]{1,6}(?:[ ]{1,3}|[ ]?[/|][ ]?|\n))(?:(?:[.-]{1,6}|[^\w\s])"
+    r"(?:[ ]{1,7}|[ ]?[/|][ ]?|\n)){3,}[.-]{1,6}"
+)
+_SOME_MORSE = re.compile(r"[.-][ /|]+[.-]{1,6}[ /|]+[.-]{1,6}[ /|]+[.-]")
+_BRAILLE = re.compile("[\u2801-\u28ff](?:[ \\-'.,!?]{0,2}[\u2801-\u28ff])+")
+
+_SIGNS = {
+    sign[1:]: sign[0]
+    for sign in (
+        "a.- b-... c-.-. d-.. e. f..-. g--. h.... i.. j.--- k-.- l.-.. m-- n-. o--- "
+        "p.--. q--.- r.-. s... t- u..- v...- w.-- x-..- y-.-- z--.. 0----- 1.---- "
+        "2..--- 3...-- 4....- 5..... 6-.... 7--... 8---.. 9----. ?..--.. ,--..-- "
+        "..-.-.- '.----. /-..-. (-.--. )-.--.- :---... =-...- !-.-.-- @.--.-."
+    ).split()
+}
+_CELLS = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵", "abcdefghijklmnopqrstuvwxyz", strict=True))
+_CELLS |= dict(zip("⠂⠆⠒⠲⠖⠦⠄⠤", ",;:.!?'-", strict=True))
+_DIGITS = dict(zip("abcdefghij", "1234567890", strict=True))
+_CALLED = (
+    "alfa alpha bravo charlie delta echo foxtrot golf hotel india juliett juliet kilo "
+    "lima mike november oscar papa quebec romeo sierra tango uniform victor whiskey "
+    "whisky x-ray xray yankee zulu"
+).split()
+_FIGURES = dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True))
+_NAME = rf"(?:{'|'.join((*_CALLED, *_FIGURES))})"
+_NATO = re.compile(
+    rf"(?i)(?<!\w){_NAME}(?:(?:[\s,.;/|_-]|\(space\)|[^\w\s]){{1,9}}+{_NAME}(?!\w)){{3,}}"
+)
+_NATO_ITEM = re.compile(rf"(?i){_NAME}|\s*(?:/|\||\n|\(space\)|  )\s*|[^\w\s]")
+_SOME_NATO = re.compile(r"(?i)(?:echo|india|oscar|alfa|alpha|tango|november)\W")
+
+
+def _binary(text: str) -> Found:
+    for match in _BINARY.finditer(text):
+        digits = "".join(char for char in match[0] if char in "01")
+        groups = re.findall("[01]+", match[0])
+        size = 7 if all(len(group) == 7 for group in groups) else 8
+        data = bytes(
+            int(digits[at : at + size], 2)
+            for at in range(0, len(digits) - size + 1, size)
+        )
+        said = text_of(data)
+        if said and (reads(said) or len(said) >= 8):
+            yield *match.span(), said
+
+
+def _numbers(text: str) -> Found:
+    if not _SOME_NUMBERS.search(text):
+        return
+    for match in _NUMBERS.finditer(text):
+        items = [*re.finditer(_ITEM + r"(?![0-9A-Za-z])", match[0])]
+        # A word such as "add" may stand before them.
+        while items and items[0][0].isalpha():
+            items.pop(0)
+        while items and items[-1][0].isalpha() and len(items[-1][0]) != 2:
+            items.pop()
+        if len(items) < 4:
+            continue
+        values = [item[0] for item in items]
+        readings = [said for said in _spelt(values) if said and reads(said)]
+        if readings:
+            start = match.start()
+            best = min(readings, key=surprise)
+            yield start + items[0].start(), start + items[-1].end(), best
+
+
+def _spelt(values: list[str]) -> list[str | None]:
+    said = []
+    if all(len(value.lower().removeprefix("0x")) == 2 for value in values):
+        said.append(text_of(bytes(int(value, 16) for value in values)))
+    if all(value.isdecimal() for value in values):
+        if all(len(value) == 3 and value <= "377" for value in values) and not set(
+            "".join(values)
+        ) & {"8", "9"}:
+            said.append(text_of(bytes(int(value, 8) for value in values)))
+        said.append(_from_points([int(value) for value in values]))
+    elif all(len(value) <= 6 for value in values):
+        said.append(_from_points([int(value, 16) for value in values]))
+    return said
+
+
+def _from_points(points: list[int]) -> str | None:
+    if max(points) <= 0xFF and (said := text_of(bytes(points))):
+        return said
+    if max(points) > 0x10FFFF:
+        return None
+    try:
+        said = b"".join(
+            point.to_bytes(2, "big") if point < 0x10000 else chr(point).encode("utf-16-be")
+            for point in points
+        ).decode("utf-16-be")
+    except UnicodeDecodeError:
+        return None
+    return said if printable(said) else None
+
+
+def _letter_numbers(text: str) -> Found:
+    if not _SOME_NUMBERS.search(text) and "-" not in text:
+        return
+    for match in _LETTER_NUMBERS.finditer(text):
+        run = match[0]
+        gaps = Counter(re.findall(r"(?<=\d)[^\w\s/](?=\d)|(?<=\d) +(?=\d)", run))
+        if not gaps:
+            continue
+        usual = gaps.most_common(1)[0][0]
+        said = run.replace(usual, "")
+        said = re.sub(r"\d+", "\0", said)
+        numbers = iter(map(int, re.findall(r"\d+", run)))
+        letters = [next(numbers) if char == "\0" else char for char in said]
+        if any(isinstance(n, int) and not 1 <= n <= 26 for n in letters):
+            continue
+        said = "".join(chr(96 + n) if isinstance(n, int) else n for n in letters)
+        said = re.sub(r"\s*/\s*", " ", said)
+        if reads(said):
+            yield *match.span(), said
+
+
+def _morse(text: str) -> Found:
+    if not _SOME_MORSE.search(text):
+        return
+    for match in _MORSE.finditer(text):
+        words = re.split(r"\s*[/|]\s*|\n| {2,}", match[0])
+        said = " ".join(
+            "".join(_SIGNS.get(sign, "" if set(sign) <= {".", "-"} else sign) for sign in word.split())
+            for word in words
+        )
+        if reads(said):
+            yield *match.span(), said
+
+
+def _braille(text: str) -> Found:
+    if text.isascii():
+        return
+    for match in _BRAILLE.finditer(text):
+        said = []
+        figures = False
+        for cell in match[0]:
+            if cell == "⠼":
+                figures = True
+                continue
+            letter = _CELLS.get(cell, cell if cell < "\x7f" else "")
+            figures = figures and letter in _DIGITS
+            said.append(_DIGITS[letter] if figures else letter)
+        yield *match.span(), "".join(said)
+
+
+def _nato(text: str) -> Found:
+    if not _SOME_NATO.search(text):
+        return
+    for match in _NATO.finditer(text):
+        said = []
+        for item in _NATO_ITEM.finditer(match[0]):
+            name = item[0].strip().lower()
+            if name in _FIGURES:
+                said.append(_FIGURES[name])
+            elif name[:1].isalpha():
+                said.append(name[0])
+            elif name in ("/", "|", "(space)", ""):
+                said.append(" ")
+            else:
+                said.append(name)
+        yield *match.span(), "".join(said)
+
+
+CODES: tuple[Callable[[str], Found], ...] = (
+    _binary,
+    _numbers,
+    _letter_numbers,
+    _morse,
+    _braille,
+    _nato,
+)

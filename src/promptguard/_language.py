@@ -1,0 +1,110 @@
+"""How much a text reads like language: usual words, and usual pairs of letters.
+
+Good enough to tell a decoded sentence from noise, and what a word with a digit or
+with too many letters was meant to be. The counts are in ``data/language.toml``.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections import Counter
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+__all__ = ["LIKELY", "common", "known", "known_share", "likeliest", "reads", "surprise"]
+
+LIKELY = 4.3
+"""Bits for each pair of letters: language has about 3.5, ROT13 of it more than 5."""
+
+# Half of the letters in usual words is language; names and inflections are the rest.
+_KNOWN = 0.5
+_LETTERS = re.compile(r"[a-z]+")
+_OTHERS = re.compile(r"[^a-z]+")
+_MOST_CHOICES = 256
+
+
+@cache
+def _counts() -> tuple[dict[tuple[str, str], int], frozenset[str], frozenset[str]]:
+    path = Path(__file__).with_name("data") / "language.toml"
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    letters = " abcdefghijklmnopqrstuvwxyz"
+    after = letters[1:] + " "
+    pairs = {
+        (first, second): int(bits)
+        for first, row in zip(letters, table["pairs"].split(), strict=True)
+        for second, bits in zip(after, row, strict=True)
+    }
+    usual = frozenset(" ".join(table["common"].values()).split())
+    return pairs, usual, usual | frozenset(table["english"]["words"].split())
+
+
+@cache
+def common() -> frozenset[str]:
+    """Words that are in nearly every sentence of their language."""
+    return _counts()[1]
+
+
+@cache
+def _words() -> frozenset[str]:
+    return _counts()[2]
+
+
+def known(word: str) -> bool:
+    """True for a usual word, in lower case."""
+    return word in _words()
+
+
+def known_share(text: str) -> float:
+    """The share of the letters a to z that are in usual words of two or more."""
+    words = _LETTERS.findall(text.lower())
+    letters = sum(map(len, words))
+    usual = _words()
+    return sum(len(word) for word in words if word in usual) / max(letters, 1)
+
+
+def surprise(text: str) -> float:
+    """Bits that a pair of Latin letters takes, on average; 9 where there is none."""
+    text = text.lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFD", text)
+        text = "".join(char for char in text if not unicodedata.combining(char))
+    text = f" {_OTHERS.sub(' ', text).strip()} "
+    if text == "  ":
+        return 9.0
+    pairs = _counts()[0]
+    counts = Counter(zip(text, text[1:], strict=False))
+    return sum(pairs[pair] * count for pair, count in counts.items()) / (len(text) - 1)
+
+
+def reads(text: str) -> bool:
+    """True for what is mostly letters, and letters as language puts them."""
+    letters = sum(map(str.isalpha, text))
+    filled = len(text) - sum(map(str.isspace, text))
+    if not letters or letters < 0.6 * filled:
+        return False
+    if len(_LETTERS.findall(text.lower())) == 0:
+        # Another script: that it decodes at all says enough.
+        return True
+    return surprise(text) <= LIKELY or known_share(text) >= _KNOWN
+
+
+def likeliest(parts: list[tuple[str, ...]]) -> str:
+    """The word that the parts spell, each of them in one of several ways.
+
+    A usual word if there is one, else what has the most usual pairs of letters; of
+    more than 256 words only the first few are tried.
+    """
+    best, fewest = "", 99.0
+    for count, choice in enumerate(product(*parts)):
+        word = "".join(choice)
+        if word in _words():
+            return word
+        bits = surprise(word)
+        if bits < fewest:
+            best, fewest = word, bits
+        if count >= _MOST_CHOICES:
+            break
+    return best
