@@ -21,6 +21,8 @@ Transform = Callable[[str], str]
 
 # So many words without one that every sentence has are looked at.
 _STRETCH = 5
+_PART = 12
+_SHORTEST = 8
 _TOKEN = re.compile(r"\S+")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPLIT = re.compile(r"[^a-z]+")
@@ -51,38 +53,61 @@ _UPSIDE = re.compile("[ɐɔǝɟƃɥᴉɾʞꞁןɯɹʇʌʍʎ]")
 
 def decipher(text: str) -> Found:
     """Stretches of words that a cipher makes language, and what they say."""
-    for start, end in _stretches(text):
-        found = _best(text[start:end])
-        if found is None:
-            continue
-        transform, said = found
-        wider = _widened(text, start, end, transform)
-        if wider != (start, end):
-            start, end = wider
-            said = transform(text[start:end])
-        yield start, end, said
+    done = 0
+    for first, last in _regions(text):
+        for start, end in _stretches(text, max(first, done), last):
+            found = _best(text[start:end])
+            if found is None:
+                continue
+            transform, said = found
+            wider = _widened(text, start, end, transform)
+            if wider != (start, end):
+                start, end = wider
+                said = transform(text[start:end])
+            if start >= done:
+                yield start, end, said
+                done = end
 
 
-def _suspicious(text: str) -> bool:
-    """True unless usual words stand all over the text, as in prose."""
+def _regions(text: str) -> Iterator[tuple[int, int]]:
+    """Where words in a row are none that a sentence has, and no other language."""
     words = text.split()
-    if not words:
+    flags = bytes(map(common().__contains__, words))
+    least = min(_STRETCH, len(words))
+    odd: list[tuple[int, int]] = []
+    for run in re.finditer(b"\0{%d,}" % max(least, 1), flags):
+        for first in range(run.start(), run.end(), _PART):
+            last = min(first + _PART, run.end())
+            if not _odd(" ".join(words[first:last])):
+                continue
+            first, last = max(0, first - _PART), min(len(words), last + _PART)
+            if odd and first <= odd[-1][1]:
+                odd[-1] = odd[-1][0], last
+            else:
+                odd.append((first, last))
+    if odd:
+        places = [match.span() for match in _TOKEN.finditer(text)]
+        for first, last in odd:
+            yield places[first][0], places[last - 1][1]
+
+
+def _odd(part: str) -> bool:
+    """True for what does not read like any language."""
+    if not part.isascii():
+        if _UPSIDE.search(part):
+            return True
+        part = " ".join(filter(str.isascii, part.split()))
+    if len(part) < _SHORTEST:
         return False
-    usual = common()
-    flags = bytes(map(usual.__contains__, words))
-    if len(words) <= _STRETCH:
-        return not any(flags)
-    return b"\0" * _STRETCH in flags
+    return known_share(part) < 0.35 and surprise(part) > 4.0
 
 
-def _stretches(text: str) -> Iterator[tuple[int, int]]:
+def _stretches(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
     """Where words in a row are unknown, in parts of a limited length."""
-    if not _suspicious(text):
-        return
     total = peak = 0.0
     start = end = -1
-    upside = not text.isascii() and _UPSIDE.search(text) is not None
-    for match in _TOKEN.finditer(text):
+    upside = not text.isascii() and _UPSIDE.search(text, first, last) is not None
+    for match in _TOKEN.finditer(text, first, last):
         value = _oddity(match[0], upside)
         if start < 0:
             if value <= 0:
@@ -123,45 +148,42 @@ def _oddity(token: str, upside: bool) -> float:
 
 def _best(text: str) -> tuple[Transform, str] | None:
     """The cipher whose undoing gives the most usual words, if it gives enough."""
-    letters = sum(map(len, _WORD.findall(text)))
-    now = known_share(text) if letters else 0.0
-    bits = surprise(text)
+    now, bits = known_share(text), surprise(text)
     best: tuple[float, Transform, str] | None = None
     for transform in _transforms(text):
         said = transform(text)
+        letters = sum(map(str.isalpha, said))
+        if letters < 8 or letters * 10 < 7 * len("".join(said.split())):
+            continue
         share = known_share(said)
-        if share < 0.55 or share < now + 0.25:
-            # Other languages have their letters only.
-            gain = bits - surprise(said) if bits > 4.4 and letters >= 24 else 0.0
-            if gain < 0.9 or surprise(said) > 4.0:
+        if share < 0.5 or share < now + 0.25:
+            # Of other languages few words are known, but their pairs of letters are.
+            after = surprise(said)
+            if letters < 24 or after > 4.0 or bits < after + 0.6:
                 continue
-            share = gain / 4
+            share = (bits - after) / 4
         if best is None or share > best[0]:
             best = share, transform, said
-    if best is None or sum(map(str.isalpha, best[2])) < 8:
-        return None
-    return best[1], best[2]
+    return None if best is None else best[1:]
 
 
 def _transforms(text: str) -> Iterator[Transform]:
     if not text.isascii():
         yield _turned
     yield _backwards
-    yield _words_backwards
     yield from _substitutions(text)
     yield _rot47
 
 
 def _backwards(text: str) -> str:
-    return text[::-1]
-
-
-def _words_backwards(text: str) -> str:
-    return _WORD.sub(lambda word: word[0][::-1], text)
+    """Letters and words in reverse, then letters alone: which it was, who can say."""
+    return f"{text[::-1]}\n{_WORD.sub(lambda word: word[0][::-1], text)}"
 
 
 def _turned(text: str) -> str:
-    return text.lower().translate(_TURN)[::-1]
+    # Of a dot above, normalisation makes a space with a mark.
+    text = text.lower().replace(" \u0307", ".").replace("\u0307", ".")
+    return text.translate(_TURN)[::-1]
 
 
 def _rot47(text: str) -> str:
@@ -240,7 +262,7 @@ def _widened(
 
 
 def _fits(word: str, transform: Transform) -> bool:
-    said = transform(word).strip(_EDGES).lower()
+    said = transform(word).partition("\n")[0].strip(_EDGES).lower()
     if len(said) == 1:
         return said in "ai"
     return said != "" and all(known(part) for part in _SPLIT.split(said) if part)

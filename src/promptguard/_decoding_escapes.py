@@ -31,6 +31,10 @@ _ESCAPES = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:[uU]\{?([0-9A-Fa-f]+)\}?|x(..)|(...))")
 _SOFT = re.compile(r"=[ \t]*\r?\n")
+_ESCAPED = re.compile(r"&amp;(?=#\d|#[xX])")
+# A sentence in an attribute of a page, with quotation marks or apostrophes in it.
+_VALUE = re.compile(r"=\"([^\"<>]{16,}+)\"")
+_QUOTES = re.compile(r"&(?:quot|apos|#x27|#39|#34|#x22);")
 _DOUBLE = re.compile(r"%25(?=[0-9A-Fa-f]{2})")
 
 
@@ -83,8 +87,15 @@ def _quoted_printable(text: str) -> Found:
 def _entities(text: str) -> Found:
     if "&" not in text:
         return
+    if len(_ESCAPED.findall(text)) >= _FEW:
+        for match in _ESCAPED.finditer(text):
+            yield *match.span(), "&"
+        return
     found = []
     telling = 0
+    for value in _VALUE.finditer(text):
+        if value[0].count(" ") >= _FEW and _QUOTES.search(value[0]):
+            telling = 2
     for match in _ENTITIES.finditer(text):
         said = html.unescape(match[0])
         if said != match[0]:

@@ -37,7 +37,7 @@ def reveal(text: str) -> tuple[str, Offsets | None, list[Span]]:
 
     Gives the new text, its offsets, and where in it the hidden parts stand.
     """
-    if not _hidden().search(text):
+    if not _unseen().search(text):
         return text, None, []
     rewrite = Rewrite(text)
     spans: list[Span] = []
@@ -58,6 +58,11 @@ def reveal(text: str) -> tuple[str, Offsets | None, list[Span]]:
         return text, None, []
     text, offsets = rewrite.finish()
     return text, offsets, spans
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    return re.compile(one_of(IGNORABLE, rare=True))
 
 
 @cache

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from ._folding import fold
+from ._folding import flag_letters, fold, letters_apart
 from ._language import known, likeliest, reads
 from ._offsets import Offsets, Rewrite
 from ._skeleton import disguised
@@ -21,14 +21,24 @@ __all__ = ["spell", "spelt_oddly"]
 
 Span = tuple[int, int]
 
-_APART = re.compile(
-    r"(?<![^\W_])[^\W_](?:[\W_]{1,8}+[^\W_](?![^\W_])){3,}+"
+_SOME_APART = re.compile(
+    r"[^A-Za-z0-9\s]\s?[^\W_][^A-Za-z0-9\s]{1,2}\s?[^\W_][^A-Za-z0-9\s]"
 )
+_SOME_LEET = re.compile("[0-9@$!]+[A-Za-z]")
 _LEET = re.compile(r"(?<![^\W_])(?=[^\W\d_]*[\d@$!])[A-Za-z\d@$!]{3,}+(?![^\W_])")
-_STARRED = re.compile(r"[^\W\d_]\*++(?=[^\W\d_])")
-_STRETCHED = re.compile(r"([^\W\d_])\1\1")
-_STRETCH = re.compile(r"([^\W\d_])\1{2,}+")
-_STRETCHED_WORD = re.compile(r"[^\W\d_]*?([^\W\d_])\1\1[^\W\d_]*+")
+# Not 1st, $price or 50ft: between letters, or on both sides of one.
+_LEET_INSIDE = re.compile(
+    r"[A-Za-z][\d@$!]+[A-Za-z]|\d[A-Za-z]+\d|[@$!]\d*[A-Za-z]+[\d@$]"
+)
+_LEET_TOKEN = re.compile(r"(?<![^\W_])(?=[A-Za-z]*+[\d@$!])[A-Za-z\d@$!]++(?![^\W_])")
+_FIGURES = dict(
+    zip("0123456789@$!", "o il z e a s gb t b g a s i".split(), strict=True)
+)
+_LONGEST_LEET = 24
+_STARRED = re.compile(r"[A-Za-z]\*++(?=[A-Za-z])")
+_STRETCHED = re.compile(r"([A-Za-z])\1\1")
+_STRETCH = re.compile(r"([A-Za-z])\1{2,}+")
+_STRETCHED_WORD = re.compile(r"[A-Za-z]*?([A-Za-z])\1\1[A-Za-z]*+")
 _HUMPS = re.compile(r"(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]*+){5,}+")
 _TAG = re.compile(
     r"(?<=[^\W_])(?:<!--[^<>]{0,64}-->|<wbr ?/?>|<(?P<tag>[a-z]{1,8})(?: [^<>]{0,64})?>"
@@ -59,7 +69,7 @@ def untag(text: str) -> tuple[str, Offsets | None, list[Span]]:
 
 def spell(text: str) -> tuple[str, tuple[Offsets, ...]]:
     """The text folded, with stretched words as they are usually written."""
-    text, stages = fold(text)
+    text, stages = fold(_unleet(text))
     if not _STRETCHED.search(text):
         return text, stages
     rewrite = Rewrite(text)
@@ -67,6 +77,29 @@ def spell(text: str) -> tuple[str, tuple[Offsets, ...]]:
         rewrite.replace(*match.span(), _squeezed(match[0]))
     text, offsets = rewrite.finish()
     return text, stages if offsets is None else (*stages, offsets)
+
+
+def _unleet(text: str) -> str:
+    """Usual words for what is written with digits and signs, where that is the rule."""
+    if sum(1 for _ in _leet(text)) < _FEW:
+        return text
+    rewrite = Rewrite(text)
+    for match in _LEET_TOKEN.finditer(text):
+        word = match[0]
+        if len(word) <= _LONGEST_LEET:
+            spelt = _unleeted(word)
+            if len(spelt) == len(word):
+                rewrite.align(*match.span(), spelt)
+    return rewrite.finish()[0]
+
+
+def _unleeted(word: str) -> str:
+    body = word.rstrip("!") if word.strip("!") else word
+    parts = [(_FIGURES.get(char) or char.lower()) for char in body]
+    spelt = likeliest([tuple(part) for part in parts])
+    if known(spelt) or len(word) == 1 and word in "1!4@7":
+        return spelt + word[len(body) :]
+    return word
 
 
 def _squeezed(word: str) -> str:
@@ -93,7 +126,9 @@ def spelt_oddly(text: str) -> list[Span]:
 
 def _apart(text: str) -> Iterator[Span]:
     """Letters spaced or punctuated apart that make words."""
-    for match in _APART.finditer(text):
+    if [*map(len, text.split())].count(1) < _MANY and not _SOME_APART.search(text):
+        return
+    for match in letters_apart(text):
         run = match[0]
         if sum(map(str.isalpha, run)) < 5:
             continue
@@ -105,11 +140,12 @@ def _apart(text: str) -> Iterator[Span]:
 
 def _leet(text: str) -> Iterator[Span]:
     """Digits and signs for letters, in two words or more or one in three."""
+    if not _SOME_LEET.search(text):
+        return
     found = []
     for match in _LEET.finditer(text):
         word = match[0]
-        letters = sum(map(str.isalpha, word))
-        if not letters or letters == len(word.rstrip("!")):
+        if not _LEET_INSIDE.search(word):
             continue
         plain = fold(word)[0].strip("!$@")
         if len(plain) > 2 and plain.isalpha() and known(plain):
@@ -122,7 +158,7 @@ def _starred(text: str) -> Iterator[Span]:
     if text.count("*") < _MANY:
         return
     found = [match.span() for match in _STARRED.finditer(text)]
-    if len(found) >= _MANY:
+    if len(found) >= _MANY and len(found) * 4 >= len(text.split()):
         yield from found
 
 
@@ -166,9 +202,6 @@ def _inside() -> re.Pattern[str]:
     )
 
 
-def _lookalikes(text: str) -> Iterator[Span]:
-    yield from disguised(text)
-
 
 _LOOKS = (_apart, _leet, _starred, _stretched, _unspaced)
-_WIDE_LOOKS = (_emoji, _lookalikes)
+_WIDE_LOOKS = (_emoji, disguised, flag_letters)

@@ -8,38 +8,48 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import string
 from collections.abc import Callable, Iterator
 
 from ._decoding_bytes import deliberate, text_of
-from ._language import reads
+from ._language import reads, surprise
 
 __all__ = ["CODES", "Found"]
 
 Found = Iterator[tuple[int, int, str]]
 """Where a coded part starts and ends, and what it says."""
 
-# A word that is a code has a capital or a digit after a letter, or is very long.
-_CODED = re.compile(r"[a-z0-9][A-Z]|[A-Za-z]\d|[A-Za-z0-9+/=_-]{16}|\d{12}")
+# What Base64 writes has a capital after another letter within a few characters.
+_CODED = re.compile(r"[a-z0-9][A-Z]")
 _LINE = r"[A-Za-z0-9+/]"
 _BASE64 = re.compile(
-    rf"(?<![A-Za-z0-9+/=_-])(?:{_LINE}{{40,}}+(?:\r?\n[ \t>]*+{_LINE}{{40,}}+)*+"
+    rf"(?:{_LINE}{{40,}}+(?:\r?\n[ \t>]*+{_LINE}{{40,}}+)*+"
     rf"(?:\r?\n[ \t>]*+{_LINE}++={{0,2}}+)?+|[A-Za-z0-9+/_-]{{6,}}+)={{0,2}}+"
 )
+_ALPHABET = frozenset(string.ascii_letters + string.digits + "+/_-")
+_SOME_HEX = re.compile(r"[0-9][0-9A-Fa-f][0-9][0-9A-Fa-f]{2}")
+_SOME_BASE32 = re.compile(r"[A-Z2-7]{16}|[2-7][a-z2-7]{4}")
 _NO_CODE = re.compile(r"[\s>]+")
 _HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:0[xX])?((?:[0-9A-Fa-f]{2}){6,}+)(?![0-9A-Za-z])"
 )
 _BASE32 = re.compile(r"(?<![0-9A-Za-z])(?:[A-Z2-7]{16,}+|[a-z2-7]{16,}+)={0,6}")
 _ASCII85 = re.compile(r"<~([!-uz\s]{5,}+)~>")
-_UU = re.compile(r"^begin [0-7]{3,4} [^\n]*+\n((?:[ -`]{1,62}+\r?\n)++)end\b", re.M)
+_UU = re.compile(r"(?<!\S)begin [0-7]{3,4} [^\n]*+\n((?:[ -`]{1,62}+\r?\n)++)end\b")
 _SHORT = 16
 
 
 def _base64(text: str) -> Found:
-    if not _CODED.search(text):
-        return
-    for match in _BASE64.finditer(text):
-        start, end = match.span()
+    at = 0
+    while (coded := _CODED.search(text, at)) is not None:
+        start = coded.start()
+        while start > at and text[start - 1] in _ALPHABET:
+            start -= 1
+        match = _BASE64.match(text, start)
+        if match is None:
+            at = coded.end()
+            continue
+        end = at = match.end()
         run = match[0]
         if "\n" not in run:
             said = _from_base64(run)
@@ -50,7 +60,7 @@ def _base64(text: str) -> Found:
         if said is None:
             # The last line was a word of what comes next.
             run = run[: run.rindex("\n")].rstrip()
-            end = start + len(run)
+            end = at = start + len(run)
             said = _from_base64(_NO_CODE.sub("", run))
         if said:
             yield start, end, said
@@ -60,10 +70,10 @@ def _from_base64(run: str) -> str | None:
     run = run.strip("=").replace("-", "+").replace("_", "/")
     if len(run) < _SHORT:
         # Most words of six letters are Base64 of something.
-        said = _base64_at(run, 0)
-        if said is None or not any(map(str.isupper, run[1:])):
+        if run.isupper() or not any(map(str.isupper, run[1:])):
             return None
-        return said if said.isascii() and deliberate(said) else None
+        said = _base64_at(run, 0)
+        return said if said is not None and _is_word(said) else None
     for skip in range(4):
         said = _base64_at(run, skip)
         if said is not None and deliberate(said):
@@ -73,6 +83,16 @@ def _from_base64(run: str) -> str | None:
     # Written backwards.
     said = _base64_at(run[::-1], 0)
     return said if said is not None and deliberate(said) and reads(said) else None
+
+
+def _is_word(said: str) -> bool:
+    """True for letters that chance would hardly give, in no odd case."""
+    bare = said.strip(" .,:;!?'\"")
+    if len(bare) < 4 or not all(char.isalpha() or char in " '-" for char in bare):
+        return False
+    if bare not in (bare.lower(), bare.upper(), bare.capitalize()):
+        return False
+    return bare.isascii() and surprise(bare) < 5.0
 
 
 def _base64_at(run: str, skip: int) -> str | None:
@@ -86,6 +106,8 @@ def _base64_at(run: str, skip: int) -> str | None:
 
 
 def _hex(text: str) -> Found:
+    if not _SOME_HEX.search(text):
+        return
     for match in _HEX.finditer(text):
         digits = match[1]
         said = text_of(bytes.fromhex(digits))
@@ -97,6 +119,8 @@ def _hex(text: str) -> Found:
 
 
 def _base32(text: str) -> Found:
+    if not _SOME_BASE32.search(text):
+        return
     for match in _BASE32.finditer(text):
         run = match[0].rstrip("=").upper()
         if len(run) % 8 in (1, 3, 6):

@@ -25,8 +25,10 @@ _ITEM = r"(?:0[xX])?[0-9A-Fa-f]{2,7}"
 _NUMBERS = re.compile(
     rf"(?<![0-9A-Za-z]){_ITEM}(?:{_GLUE}{_ITEM}(?![0-9A-Za-z])){{3,}}"
 )
+_SOME_BINARY = re.compile("[01]{7}")
+_SOME_LETTER_NUMBERS = re.compile("(?:[0-9]{1,2}[-., /]{1,3}){3}[0-9]")
 _SOME_NUMBERS = re.compile(
-    r"\d[0-9A-Fa-f]{0,6}[^\w\n]{1,4}(?:[A-Za-z.]{0,12}\()?[0-9A-Fa-fxX]{2,9}[^\w\n]"
+    r"[0-9][0-9A-Fa-f]{0,6}[^\w\n]{1,4}(?:[A-Za-z.]{0,12}\()?[0-9A-Fa-fxX]{2,9}[^\w\n]"
 )
 _LETTER_NUMBERS = re.compile(
     r"(?<![\w.])[12]?\d(?:(?:-|\.|, ?| ?/ ?| {1,3})(?:[12]?\d(?!\d)|[^\w\s/.,-])){5,}"
@@ -61,10 +63,12 @@ _NATO = re.compile(
     rf"(?i)(?<!\w){_NAME}(?:(?:[\s,.;/|_-]|\(space\)|[^\w\s]){{1,9}}+{_NAME}(?!\w)){{3,}}"
 )
 _NATO_ITEM = re.compile(rf"(?i){_NAME}|\s*(?:/|\||\n|\(space\)|  )\s*|[^\w\s]")
-_SOME_NATO = re.compile(r"(?i)(?:echo|india|oscar|alfa|alpha|tango|november)\W")
+_SOME_NATO = "echo tango alfa alpha oscar india november romeo sierra".split()
 
 
 def _binary(text: str) -> Found:
+    if not _SOME_BINARY.search(text):
+        return
     for match in _BINARY.finditer(text):
         digits = "".join(char for char in match[0] if char in "01")
         groups = re.findall("[01]+", match[0])
@@ -129,21 +133,18 @@ def _from_points(points: list[int]) -> str | None:
 
 
 def _letter_numbers(text: str) -> Found:
-    if not _SOME_NUMBERS.search(text) and "-" not in text:
+    if not _SOME_LETTER_NUMBERS.search(text):
         return
     for match in _LETTER_NUMBERS.finditer(text):
         run = match[0]
         gaps = Counter(re.findall(r"(?<=\d)[^\w\s/](?=\d)|(?<=\d) +(?=\d)", run))
         if not gaps:
             continue
-        usual = gaps.most_common(1)[0][0]
-        said = run.replace(usual, "")
-        said = re.sub(r"\d+", "\0", said)
-        numbers = iter(map(int, re.findall(r"\d+", run)))
-        letters = [next(numbers) if char == "\0" else char for char in said]
-        if any(isinstance(n, int) and not 1 <= n <= 26 for n in letters):
+        if any(not 1 <= int(number) <= 26 for number in re.findall(r"\d+", run)):
             continue
-        said = "".join(chr(96 + n) if isinstance(n, int) else n for n in letters)
+        usual = re.escape(gaps.most_common(1)[0][0])
+        said = re.sub(r"\d+", lambda number: chr(96 + int(number[0])), run)
+        said = re.sub(rf"(?<=\S){usual}(?=\S)", "", said)
         said = re.sub(r"\s*/\s*", " ", said)
         if reads(said):
             yield *match.span(), said
@@ -179,7 +180,8 @@ def _braille(text: str) -> Found:
 
 
 def _nato(text: str) -> Found:
-    if not _SOME_NATO.search(text):
+    lower = text.lower()
+    if sum(name in lower for name in _SOME_NATO) < 3:
         return
     for match in _NATO.finditer(text):
         said = []

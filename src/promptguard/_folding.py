@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from itertools import product
 
@@ -19,7 +20,7 @@ from ._offsets import Offsets, Rewrite
 from ._skeleton import latinise
 from ._unicode import EMOJI, ENCLOSING, FOREIGN, LETTERED, MARKS, one_of
 
-__all__ = ["fold"]
+__all__ = ["flag_letters", "fold", "letters_apart"]
 
 
 def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
@@ -49,6 +50,13 @@ def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
 
 _INDICATOR = "[\U0001f1e6-\U0001f1ff]"
 _INDICATORS = re.compile(rf"{_INDICATOR}++(?:[ \n]{{1,4}}+{_INDICATOR}++)*+")
+
+
+def flag_letters(text: str) -> Iterator[tuple[int, int]]:
+    """Where regional indicators make words and not flags."""
+    for match in _INDICATORS.finditer(text):
+        if len(match[0]) > 3 and _flags(match[0]) != match[0]:
+            yield match.span()
 
 
 def _flags(text: str) -> str:
@@ -171,6 +179,11 @@ def _run() -> re.Pattern[str]:
     letter = one_of("30-39 41-5A 61-7A", FOREIGN)
     more = rf"[\W_]{{1,8}}+{letter}(?![^\W_])"
     return re.compile(rf"(?<![^\W_])(?<![^\W_]'){letter}(?:{more}){{2,}}+")
+
+
+def letters_apart(text: str) -> Iterator[re.Match[str]]:
+    """Letters that stand alone, three or more in a row, whatever they spell."""
+    return (_ASCII_RUN if text.isascii() else _run()).finditer(text)
 
 
 # What separates letters is at most this many times rarer than the most usual separator.

@@ -11,7 +11,7 @@ import tomllib
 import unicodedata
 from collections import Counter
 from functools import cache
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 __all__ = ["LIKELY", "common", "known", "known_share", "likeliest", "reads", "surprise"]
@@ -27,7 +27,7 @@ _MOST_CHOICES = 256
 
 
 @cache
-def _counts() -> tuple[dict[tuple[str, str], int], frozenset[str], frozenset[str]]:
+def _counts() -> tuple[dict[tuple[str, str], int], frozenset[str], dict[str, int]]:
     path = Path(__file__).with_name("data") / "language.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     letters = " abcdefghijklmnopqrstuvwxyz"
@@ -38,7 +38,8 @@ def _counts() -> tuple[dict[tuple[str, str], int], frozenset[str], frozenset[str
         for second, bits in zip(after, row, strict=True)
     }
     usual = frozenset(" ".join(table["common"].values()).split())
-    return pairs, usual, usual | frozenset(table["english"]["words"].split())
+    words = [*table["english"]["words"].split(), *usual]
+    return pairs, usual, {word: rank for rank, word in reversed([*enumerate(words)])}
 
 
 @cache
@@ -48,7 +49,8 @@ def common() -> frozenset[str]:
 
 
 @cache
-def _words() -> frozenset[str]:
+def _words() -> dict[str, int]:
+    """The rank of each word, the most usual first."""
     return _counts()[2]
 
 
@@ -85,26 +87,26 @@ def reads(text: str) -> bool:
     filled = len(text) - sum(map(str.isspace, text))
     if not letters or letters < 0.6 * filled:
         return False
-    if len(_LETTERS.findall(text.lower())) == 0:
-        # Another script: that it decodes at all says enough.
-        return True
+    wide = [ord(char) for char in text if char > "\u024f" and char.isalpha()]
+    if len(wide) * 2 > letters:
+        return len(wide) > 2 and _alike(min(wide), max(wide))
     return surprise(text) <= LIKELY or known_share(text) >= _KNOWN
+
+
+def _alike(first: int, last: int) -> bool:
+    """True for letters of one script: close together, or of East Asia."""
+    return last - first < 0x100 or 0x3040 <= first <= last <= 0xD7A3
 
 
 def likeliest(parts: list[tuple[str, ...]]) -> str:
     """The word that the parts spell, each of them in one of several ways.
 
-    A usual word if there is one, else what has the most usual pairs of letters; of
-    more than 256 words only the first few are tried.
+    The most usual word if there is one, else what has the most usual pairs of letters.
+    Of more than 256 words only the first are tried.
     """
-    best, fewest = "", 99.0
-    for count, choice in enumerate(product(*parts)):
-        word = "".join(choice)
-        if word in _words():
-            return word
-        bits = surprise(word)
-        if bits < fewest:
-            best, fewest = word, bits
-        if count >= _MOST_CHOICES:
-            break
-    return best
+    words = {"".join(choice) for choice in islice(product(*parts), _MOST_CHOICES)}
+    ranks = _words()
+    usual = [word for word in words if word in ranks]
+    if usual:
+        return min(usual, key=ranks.__getitem__)
+    return min(words, key=lambda word: (surprise(word), word))
