@@ -19,14 +19,17 @@ __all__ = ["decipher"]
 
 Transform = Callable[[str], str]
 
-# So many words without one that every sentence has are looked at.
+# So many words without one that every sentence has are looked at, twelve at a time.
 _STRETCH = 5
 _PART = 12
 _SHORTEST = 8
+# Of the shifts of the alphabet, those that make its usual letters usual are tried.
+_LIKELIEST = 3
 _TOKEN = re.compile(r"\S+")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPLIT = re.compile(r"[^a-z]+")
 _END = re.compile(r"[.:!?][\"')\]]*\s|\n")
+_LINE_END = re.compile("\n")
 _EDGES = string.punctuation + "…“”‘’«»¿¡"
 
 # A stretch ends where known words outweigh the unknown ones by so much.
@@ -34,17 +37,18 @@ _DROP = 3.0
 _LEAST = 1.6
 # Longer ones are looked at in parts, so that a cipher in a page of code stands out.
 _LONGEST = 1_200
+# A stretch takes in words to either side, no further than this.
+_WIDEST = 80
+# Shorter texts are often something else backwards.
+_FEWEST = 11
 
 _LOWER = string.ascii_lowercase
 _PRINTED = "".join(map(chr, range(33, 127)))
 _ROT47 = str.maketrans(_PRINTED, _PRINTED[47:] + _PRINTED[:47])
-_ATBASH = str.maketrans(
-    _LOWER + _LOWER.upper(), _LOWER[::-1] + _LOWER.upper()[::-1]
-)
+_ATBASH = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[::-1] + _LOWER.upper()[::-1])
 _TURNED = dict(
-    zip("ɐɔǝɟƃɓɥᴉıɾʞꞁןɯɹʇʌʍʎ¡¿˙⅋ϛㄥƐ", "aceƒgghiijkllmrtvwy!?.&573", strict=True)
+    zip("ɐɔǝɟƃɓɥᴉıɾʞꞁןɯɹʇʌʍʎ¡¿˙⅋ϛㄥƐ", "acefgghiijkllmrtvwy!?.&573", strict=True)
 )
-_TURNED["ɟ"] = "f"
 _TURN = str.maketrans(
     _TURNED | dict(zip("bqdpnu69,'()[]{}<>", "qbpdun96',)(][}{><", strict=True))
 )
@@ -53,20 +57,21 @@ _UPSIDE = re.compile("[ɐɔǝɟƃɥᴉɾʞꞁןɯɹʇʌʍʎ]")
 
 def decipher(text: str) -> Found:
     """Stretches of words that a cipher makes language, and what they say."""
-    done = 0
+    at = 0
     for first, last in _regions(text):
-        for start, end in _stretches(text, max(first, done), last):
+        at = max(at, first)
+        upside = not text.isascii() and bool(_UPSIDE.search(text, first, last))
+        while (stretch := _stretch(text, at, last, upside)) is not None:
+            start, end = stretch
             found = _best(text[start:end])
-            if found is None:
-                continue
-            transform, said = found
-            wider = _widened(text, start, end, transform)
-            if wider != (start, end):
-                start, end = wider
-                said = transform(text[start:end])
-            if start >= done:
+            if found is not None:
+                transform, said = found
+                wider = _widened(text, at, start, end, transform)
+                if wider != stretch:
+                    start, end = wider
+                    said = transform(text[start:end])
                 yield start, end, said
-                done = end
+            at = end
 
 
 def _regions(text: str) -> Iterator[tuple[int, int]]:
@@ -74,6 +79,8 @@ def _regions(text: str) -> Iterator[tuple[int, int]]:
     words = text.split()
     flags = bytes(map(common().__contains__, words))
     least = min(_STRETCH, len(words))
+    if len(words) <= 2 * _PART and sum(flags) * 4 <= len(words):
+        flags = bytes(len(words))
     odd: list[tuple[int, int]] = []
     for run in re.finditer(b"\0{%d,}" % max(least, 1), flags):
         for first in range(run.start(), run.end(), _PART):
@@ -97,16 +104,16 @@ def _odd(part: str) -> bool:
         if _UPSIDE.search(part):
             return True
         part = " ".join(filter(str.isascii, part.split()))
-    if len(part) < _SHORTEST:
+    if len(part) < _SHORTEST or known_share(part) > 0.35:
         return False
-    return known_share(part) < 0.35 and surprise(part) > 4.0
+    letters = sum(map(str.isalpha, part))
+    return surprise(part) > 3.8 or letters * 10 < 6 * len("".join(part.split()))
 
 
-def _stretches(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Where words in a row are unknown, in parts of a limited length."""
+def _stretch(text: str, first: int, last: int, upside: bool) -> tuple[int, int] | None:
+    """The first stretch of unknown words, of a limited length."""
     total = peak = 0.0
     start = end = -1
-    upside = not text.isascii() and _UPSIDE.search(text, first, last) is not None
     for match in _TOKEN.finditer(text, first, last):
         value = _oddity(match[0], upside)
         if start < 0:
@@ -118,10 +125,9 @@ def _stretches(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
             peak, end = total, match.end()
         if total < peak - _DROP or total <= 0 or match.end() - start > _LONGEST:
             if peak >= _LEAST:
-                yield start, end
+                return start, end
             start = -1
-    if start >= 0 and peak >= _LEAST:
-        yield start, end
+    return (start, end) if start >= 0 and peak >= _LEAST else None
 
 
 def _oddity(token: str, upside: bool) -> float:
@@ -153,23 +159,30 @@ def _best(text: str) -> tuple[Transform, str] | None:
     for transform in _transforms(text):
         said = transform(text)
         letters = sum(map(str.isalpha, said))
-        if letters < 8 or letters * 10 < 7 * len("".join(said.split())):
+        if letters < _FEWEST or letters * 10 < 6 * len("".join(said.split())):
             continue
         share = known_share(said)
-        if share < 0.5 or share < now + 0.25:
+        if share < max(0.5, now + 0.25):
             # Of other languages few words are known, but their pairs of letters are.
             after = surprise(said)
-            if letters < 24 or after > 4.0 or bits < after + 0.6:
+            if after > (4.8 if transform is _turned else 4.0):
                 continue
-            share = (bits - after) / 4
+            if (
+                transform is not _turned
+                and share < now + 0.2
+                and (letters < 24 or bits < after + 0.6)
+            ):
+                continue
+            share = max(share, (bits - after) / 4)
         if best is None or share > best[0]:
             best = share, transform, said
     return None if best is None else best[1:]
 
 
 def _transforms(text: str) -> Iterator[Transform]:
-    if not text.isascii():
+    if not text.isascii() and len(_UPSIDE.findall(text)) >= 4:
         yield _turned
+        return
     yield _backwards
     yield from _substitutions(text)
     yield _rot47
@@ -190,78 +203,65 @@ def _rot47(text: str) -> str:
     return text.translate(_ROT47)
 
 
-# Bits of each letter of English, in tenths, from the pairs that ``_language`` counts:
-# how often a letter is the second of a pair, whatever the first.
-_USUAL = dict(
-    zip(
-        _LOWER,
-        (37, 61, 50, 48, 31, 56, 58, 54, 37, 90, 74, 47, 52, 38, 37, 53, 93, 40, 39, 35)
-        + (49, 66, 62, 80, 59, 90),
-        strict=True,
-    )
+# How rare each letter of the alphabet is in English, in tenths of a bit, counted over
+# the texts that ``data/language.toml`` tells of.
+_RARITY = bytes(
+    (37, 62, 45, 48, 30, 59, 54, 53, 37, 89, 70, 44, 51)
+    + (38, 39, 50, 86, 38, 38, 36, 49, 64, 62, 77, 59, 93)
 )
 
 
 def _substitutions(text: str) -> Iterator[Transform]:
     """Shifts of the alphabet, and it backwards, that make usual letters the usual."""
-    counts = Counter(char for char in text.lower() if "a" <= char <= "z")
-    if sum(counts.values()) < 8:
-        return
-    costs = []
-    for shift in range(1, 26):
-        moved = _LOWER[shift:] + _LOWER[:shift]
-        table = dict(zip(_LOWER, moved, strict=True))
-        cost = sum(_USUAL[table[char]] * n for char, n in counts.items())
-        costs.append((cost, shift))
-    cost = sum(_USUAL[_LOWER[25 - _LOWER.index(c)]] * n for c, n in counts.items())
-    costs.append((cost, 0))
-    for _, shift in sorted(costs)[:3]:
+    counts = Counter(ord(char) - 97 for char in text.lower() if "a" <= char <= "z")
+    costs = [
+        (sum(_RARITY[(at + shift) % 26] * n for at, n in counts.items()), shift)
+        for shift in range(1, 26)
+    ]
+    costs.append((sum(_RARITY[25 - at] * n for at, n in counts.items()), 0))
+    for _, shift in sorted(costs)[:_LIKELIEST]:
         yield _shifted(shift)
 
 
 @cache
 def _shifted(shift: int) -> Transform:
+    """The alphabet moved by so many letters, or backwards for 0."""
     if shift == 0:
         table = _ATBASH
     else:
         moved = _LOWER[shift:] + _LOWER[:shift]
-        table = str.maketrans(
-            _LOWER + _LOWER.upper(), moved + moved.upper()
-        )
+        table = str.maketrans(_LOWER + _LOWER.upper(), moved + moved.upper())
     return lambda text: text.translate(table)
 
 
 def _widened(
-    text: str, start: int, end: int, transform: Transform
+    text: str, first: int, start: int, end: int, transform: Transform
 ) -> tuple[int, int]:
-    """The stretch with the words next to it that the cipher makes words as well."""
-    while True:
-        space = start
-        while space and text[space - 1].isspace():
-            space -= 1
-        begin = space
-        while begin and not text[begin - 1].isspace():
-            begin -= 1
-        word = text[begin:space]
-        if begin == space or _END.search(text, begin, start) or not _fits(word, transform):
+    """The stretch with the words next to it that the cipher makes words as well.
+
+    At most a few to either side, none before ``first``, and none of another sentence.
+    """
+    # ROT47 writes letters as signs.
+    until = _LINE_END if transform is _rot47 else _END
+    first = max(first, start - _WIDEST)
+    while first and first < start and not text[first - 1].isspace():
+        first += 1
+    for word in reversed([*_TOKEN.finditer(text, first, start)]):
+        gap = until.search(text, word.start(), start)
+        if gap or not _fits(word[0], transform):
             break
-        start = begin
-    size = len(text)
-    while True:
-        space = end
-        while space < size and text[space].isspace():
-            space += 1
-        last = space
-        while last < size and not text[last].isspace():
-            last += 1
-        word = text[space:last]
-        if space == last or _END.search(text, max(end - 2, 0), space) or not _fits(word, transform):
+        start = word.start()
+    for word in _TOKEN.finditer(text, end, min(end + _WIDEST, len(text))):
+        gap = until.search(text, max(end - 2, 0), word.start())
+        if gap or not _fits(word[0], transform):
             break
-        end = last
+        end = word.end()
     return start, end
 
 
 def _fits(word: str, transform: Transform) -> bool:
+    if _oddity(word, False) >= 1.0:
+        return True
     said = transform(word).partition("\n")[0].strip(_EDGES).lower()
     if len(said) == 1:
         return said in "ai"

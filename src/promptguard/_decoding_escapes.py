@@ -38,10 +38,9 @@ _QUOTES = re.compile(r"&(?:quot|apos|#x27|#39|#34|#x22);")
 _DOUBLE = re.compile(r"%25(?=[0-9A-Fa-f]{2})")
 
 
-def _telling(said: str, single: bool = False) -> bool:
+def _telling(said: str) -> bool:
     """True for what nobody escapes without a reason."""
-    plain = sum(char.isascii() and char.isalnum() for char in said)
-    if plain >= (1 if single else _FEW):
+    if sum(char.isascii() and char.isalnum() for char in said) >= _FEW:
         return True
     return sum(char > "\x7f" and char.isalpha() for char in said) >= _WORD
 
@@ -67,11 +66,11 @@ def _percent(text: str) -> Found:
         return
     found = []
     for match in _PERCENT.finditer(text):
-        said = text_of(bytes.fromhex(match[0].replace("%", "")))
-        found.append((*match.span(), said if said is not None else ""))
-        if said is None:
-            # A space alone is no text for text_of.
-            found[-1] = (*match.span(), " " if match[0] == "%20" else match[0])
+        # A space alone, as in most addresses, is no text to ``text_of``.
+        space = match[0] == "%20"
+        said = " " if space else text_of(bytes.fromhex(match[0].replace("%", "")))
+        if said is not None:
+            found.append((*match.span(), said))
     yield from _all_or_none(found, _FEW)
 
 

@@ -110,9 +110,7 @@ def _bits(run: str) -> str:
             if size == 8:
                 data = number.to_bytes(count, "big")
             else:
-                data = bytes(
-                    int(bits[at : at + 7], 2) for at in range(0, count * 7, 7)
-                )
+                data = bytes(int(bits[at : at + 7], 2) for at in range(0, count * 7, 7))
             said = text_of(data)
             if said:
                 return said

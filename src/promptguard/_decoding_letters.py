@@ -12,19 +12,19 @@ from collections.abc import Iterator
 from functools import cache
 
 from ._folding import flag_letters, fold, letters_apart
-from ._language import known, likeliest, reads
+from ._language import known, known_share, likeliest, reads
 from ._offsets import Offsets, Rewrite
 from ._skeleton import disguised
 from ._unicode import EMOJI, ENCLOSING, MARKS, one_of
 
-__all__ = ["spell", "spelt_oddly"]
+__all__ = ["spell", "spelt_oddly", "untag"]
 
 Span = tuple[int, int]
 
 _SOME_APART = re.compile(
     r"[^A-Za-z0-9\s]\s?[^\W_][^A-Za-z0-9\s]{1,2}\s?[^\W_][^A-Za-z0-9\s]"
 )
-_SOME_LEET = re.compile("[0-9@$!]+[A-Za-z]")
+_SOME_LEET = re.compile("[0-9@$!][A-Za-z]")
 _LEET = re.compile(r"(?<![^\W_])(?=[^\W\d_]*[\d@$!])[A-Za-z\d@$!]{3,}+(?![^\W_])")
 # Not 1st, $price or 50ft: between letters, or on both sides of one.
 _LEET_INSIDE = re.compile(
@@ -34,12 +34,13 @@ _LEET_TOKEN = re.compile(r"(?<![^\W_])(?=[A-Za-z]*+[\d@$!])[A-Za-z\d@$!]++(?![^\
 _FIGURES = dict(
     zip("0123456789@$!", "o il z e a s gb t b g a s i".split(), strict=True)
 )
-_LONGEST_LEET = 24
+_INDICATORS = {0x1F1E6 + at: 97 + at for at in range(26)}
+_LONGEST_WORD = 40
 _STARRED = re.compile(r"[A-Za-z]\*++(?=[A-Za-z])")
 _STRETCHED = re.compile(r"([A-Za-z])\1\1")
+_WORD = re.compile("[A-Za-z]+")
 _STRETCH = re.compile(r"([A-Za-z])\1{2,}+")
-_STRETCHED_WORD = re.compile(r"[A-Za-z]*?([A-Za-z])\1\1[A-Za-z]*+")
-_HUMPS = re.compile(r"(?:[A-Z]?[a-z]+)(?:[A-Z][a-z]*+){5,}+")
+_HUMPS = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z]*+(?:[A-Z][a-z]*+){5,}+")
 _TAG = re.compile(
     r"(?<=[^\W_])(?:<!--[^<>]{0,64}-->|<wbr ?/?>|<(?P<tag>[a-z]{1,8})(?: [^<>]{0,64})?>"
     r"</(?P=tag)>)++(?=[^\W_])"
@@ -69,11 +70,14 @@ def untag(text: str) -> tuple[str, Offsets | None, list[Span]]:
 
 def spell(text: str) -> tuple[str, tuple[Offsets, ...]]:
     """The text folded, with stretched words as they are usually written."""
+    if next(flag_letters(text), None):
+        # "That" may be the flags of Thailand and Austria, but not beside other words.
+        text = text.translate(_INDICATORS)
     text, stages = fold(_unleet(text))
     if not _STRETCHED.search(text):
         return text, stages
     rewrite = Rewrite(text)
-    for match in _STRETCHED_WORD.finditer(text):
+    for match in _stretched_words(text):
         rewrite.replace(*match.span(), _squeezed(match[0]))
     text, offsets = rewrite.finish()
     return text, stages if offsets is None else (*stages, offsets)
@@ -86,7 +90,7 @@ def _unleet(text: str) -> str:
     rewrite = Rewrite(text)
     for match in _LEET_TOKEN.finditer(text):
         word = match[0]
-        if len(word) <= _LONGEST_LEET:
+        if len(word) <= _LONGEST_WORD:
             spelt = _unleeted(word)
             if len(spelt) == len(word):
                 rewrite.align(*match.span(), spelt)
@@ -94,15 +98,23 @@ def _unleet(text: str) -> str:
 
 
 def _unleeted(word: str) -> str:
-    body = word.rstrip("!") if word.strip("!") else word
-    parts = [(_FIGURES.get(char) or char.lower()) for char in body]
-    spelt = likeliest([tuple(part) for part in parts])
-    if known(spelt) or len(word) == 1 and word in "1!4@7":
-        return spelt + word[len(body) :]
-    return word
+    spelt = likeliest([tuple(_FIGURES.get(char) or char.lower()) for char in word])
+    if len(word) == 1:
+        return spelt if word in "1!4@7" else word
+    if known(spelt):
+        return spelt
+    if word[-1] == "!" and word.strip("!"):
+        return _unleeted(word[:-1]) + "!"
+    return spelt if len(word) > 3 and _LEET_INSIDE.search(word) else word
+
+
+def _stretched_words(text: str) -> Iterator[re.Match[str]]:
+    return (word for word in _WORD.finditer(text) if _STRETCHED.search(word[0]))
 
 
 def _squeezed(word: str) -> str:
+    if len(word) > _LONGEST_WORD:
+        return _STRETCH.sub(r"\1", word)
     parts: list[tuple[str, ...]] = []
     at = 0
     for match in _STRETCH.finditer(word):
@@ -132,9 +144,10 @@ def _apart(text: str) -> Iterator[Span]:
         run = match[0]
         if sum(map(str.isalpha, run)) < 5:
             continue
-        if max(map(len, fold(run)[0].split()), default=0) < 3:
-            continue
-        if reads("".join(filter(str.isalpha, run))) and len(set(run)) > 6:
+        joined = fold(run)[0]
+        if max(map(len, joined.split()), default=0) > 2 and (
+            known_share(joined) >= 0.5 or (len(joined) > 16 and reads(joined))
+        ):
             yield match.span()
 
 
@@ -145,7 +158,7 @@ def _leet(text: str) -> Iterator[Span]:
     found = []
     for match in _LEET.finditer(text):
         word = match[0]
-        if not _LEET_INSIDE.search(word):
+        if len(word) > _LONGEST_WORD or not _LEET_INSIDE.search(word):
             continue
         plain = fold(word)[0].strip("!$@")
         if len(plain) > 2 and plain.isalpha() and known(plain):
@@ -166,8 +179,10 @@ def _stretched(text: str) -> Iterator[Span]:
     """Words with a letter three times or more, when that is the rule."""
     if not _STRETCHED.search(text):
         return
-    found = [match.span() for match in _STRETCHED_WORD.finditer(text)]
-    if len(found) >= _FEW and len(found) * 3 >= len(text.split()):
+    words = [*_stretched_words(text)]
+    # XXX and the like are no words.
+    found = [word.span() for word in words if len(set(word[0].lower())) > 1]
+    if len(found) >= _FEW and len(found) * 3 >= len(_WORD.findall(text)):
         yield from found
 
 
@@ -176,17 +191,15 @@ def _unspaced(text: str) -> Iterator[Span]:
     size = len(text)
     if size < 16 or text.count(" ") * 30 > size:
         return
-    joins = text.count("_") + text.count("-")
-    humps = _HUMPS.search(text)
-    if humps and known_words(fold(humps[0])[0]) or (
-        joins * 12 >= size and known_words(fold(text)[0])
-    ):
+    if (text.count("_") + text.count("-")) * 12 >= size:
+        humps = text
+    elif (match := _HUMPS.search(text)) is not None:
+        humps = match[0]
+    else:
+        return
+    words = fold(humps)[0].split()
+    if len(words) >= _MANY and sum(map(known, words)) * 2 >= len(words):
         yield 0, size
-
-
-def known_words(text: str) -> bool:
-    words = text.split()
-    return len(words) >= _MANY and sum(map(known, words)) * 2 >= len(words)
 
 
 def _emoji(text: str) -> Iterator[Span]:
@@ -200,7 +213,6 @@ def _inside() -> re.Pattern[str]:
     return re.compile(
         rf"(?<=[^\W_]){one_of(EMOJI)}{one_of(EMOJI, MARKS, ENCLOSING)}*+(?=[^\W_])"
     )
-
 
 
 _LOOKS = (_apart, _leet, _starred, _stretched, _unspaced)

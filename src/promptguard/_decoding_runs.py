@@ -28,11 +28,9 @@ _BASE64 = re.compile(
 )
 _ALPHABET = frozenset(string.ascii_letters + string.digits + "+/_-")
 _SOME_HEX = re.compile(r"[0-9][0-9A-Fa-f][0-9][0-9A-Fa-f]{2}")
-_SOME_BASE32 = re.compile(r"[A-Z2-7]{16}|[2-7][a-z2-7]{4}")
+_SOME_BASE32 = re.compile(r"[2-7][A-Za-z2-7]{3}")
 _NO_CODE = re.compile(r"[\s>]+")
-_HEX = re.compile(
-    r"(?<![0-9A-Za-z])(?:0[xX])?((?:[0-9A-Fa-f]{2}){6,}+)(?![0-9A-Za-z])"
-)
+_HEX = re.compile(r"(?<![0-9A-Za-z])(?:0[xX])?((?:[0-9A-Fa-f]{2}){6,}+)(?![0-9A-Za-z])")
 _BASE32 = re.compile(r"(?<![0-9A-Za-z])(?:[A-Z2-7]{16,}+|[a-z2-7]{16,}+)={0,6}")
 _ASCII85 = re.compile(r"<~([!-uz\s]{5,}+)~>")
 _UU = re.compile(r"(?<!\S)begin [0-7]{3,4} [^\n]*+\n((?:[ -`]{1,62}+\r?\n)++)end\b")
@@ -70,7 +68,8 @@ def _from_base64(run: str) -> str | None:
     run = run.strip("=").replace("-", "+").replace("_", "/")
     if len(run) < _SHORT:
         # Most words of six letters are Base64 of something.
-        if run.isupper() or not any(map(str.isupper, run[1:])):
+        shouted = run.isupper() and run.isalpha()
+        if shouted or not any(map(str.isupper, run[1:])):
             return None
         said = _base64_at(run, 0)
         return said if said is not None and _is_word(said) else None

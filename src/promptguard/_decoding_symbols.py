@@ -7,31 +7,35 @@ ICAO Annex 10, Braille that of grade 1.
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
 from collections.abc import Callable
 
 from ._decoding_bytes import printable, text_of
 from ._decoding_runs import Found
-from ._language import reads, surprise
+from ._language import known_share, reads, surprise
 
 __all__ = ["CODES"]
 
-_BINARY = re.compile(r"(?<![0-9A-Za-z])[01]{7,8}(?:[\s,_.|-]{0,2}[01]{7,8})+(?!\w)")
+_BINARY = re.compile(r"(?<!\w)[01]{7,}+(?:[\s,_.|-]{1,2}+[01]{7,}+)*+(?!\w)")
 _GLUE = (
     r"(?:[\s,;:+|/-]{1,3}|\)[^\w\n]{1,4}(?:[A-Za-z.]{0,12}?"
     r"(?:[Cc]hr|CHR|[Cc]har|CHAR|CharCode)\())"
 )
-_ITEM = r"(?:0[xX])?[0-9A-Fa-f]{2,7}"
+_ITEM = r"(?:0[xX])?+[0-9A-Fa-f]{2,7}+"
 _NUMBERS = re.compile(
-    rf"(?<![0-9A-Za-z]){_ITEM}(?:{_GLUE}{_ITEM}(?![0-9A-Za-z])){{3,}}"
+    rf"(?<![0-9A-Za-z]){_ITEM}(?:{_GLUE}{_ITEM}(?![0-9A-Za-z])){{3,}}+"
 )
 _SOME_BINARY = re.compile("[01]{7}")
-_SOME_LETTER_NUMBERS = re.compile("(?:[0-9]{1,2}[-., /]{1,3}){3}[0-9]")
+_SOME_LETTER_NUMBERS = re.compile(
+    "[0-9][-., /]{1,3}[0-9]{1,2}[-., /]{1,3}[0-9]{1,2}[-., /]{1,3}[0-9]"
+)
 _SOME_NUMBERS = re.compile(
-    r"[0-9][0-9A-Fa-f]{0,6}[^\w\n]{1,4}(?:[A-Za-z.]{0,12}\()?[0-9A-Fa-fxX]{2,9}[^\w\n]"
+    r"[0-9][0-9A-Fa-f]{0,6}[^\w\n]{1,4}(?:[A-Za-z.]{0,12}\()?[0-9A-Fa-fxX]{2,9}"
+    r"[^\w\n]"
 )
 _LETTER_NUMBERS = re.compile(
-    r"(?<![\w.])[12]?\d(?:(?:-|\.|, ?| ?/ ?| {1,3})(?:[12]?\d(?!\d)|[^\w\s/.,-])){5,}"
+    r"(?<![\w.])[12]?[0-9](?:[^\w]{1,9}[12]?[0-9](?![0-9])){5,}+(?:-?[^\w\s])*+"
 )
 _MORSE = re.compile(
     r"(?<![^\s:\"'(])(?:[.-]{1,6}(?:[ ]{1,3}|[ ]?[/|][ ]?|\n))(?:(?:[.-]{1,6}|[^\w\s])"
@@ -49,7 +53,8 @@ _SIGNS = {
         "..-.-.- '.----. /-..-. (-.--. )-.--.- :---... =-...- !-.-.-- @.--.-."
     ).split()
 }
-_CELLS = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵", "abcdefghijklmnopqrstuvwxyz", strict=True))
+_LETTERS = string.ascii_lowercase
+_CELLS = dict(zip("⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵", _LETTERS, strict=True))
 _CELLS |= dict(zip("⠂⠆⠒⠲⠖⠦⠄⠤", ",;:.!?'-", strict=True))
 _DIGITS = dict(zip("abcdefghij", "1234567890", strict=True))
 _CALLED = (
@@ -57,12 +62,21 @@ _CALLED = (
     "lima mike november oscar papa quebec romeo sierra tango uniform victor whiskey "
     "whisky x-ray xray yankee zulu"
 ).split()
-_FIGURES = dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True))
-_NAME = rf"(?:{'|'.join((*_CALLED, *_FIGURES))})"
-_NATO = re.compile(
-    rf"(?i)(?<!\w){_NAME}(?:(?:[\s,.;/|_-]|\(space\)|[^\w\s]){{1,9}}+{_NAME}(?!\w)){{3,}}"
+_FIGURES = dict(
+    zip(
+        "zero one two three four five six seven eight nine".split(),
+        "0123456789",
+        strict=True,
+    )
 )
-_NATO_ITEM = re.compile(rf"(?i){_NAME}|\s*(?:/|\||\n|\(space\)|  )\s*|[^\w\s]")
+_NAME = rf"(?:{'|'.join((*_CALLED, *_FIGURES))})"
+_BETWEEN_NAMES = r"(?:\(space\)|[\W_]){1,9}+"
+_NATO = re.compile(
+    rf"(?<!\w){_NAME}(?:{_BETWEEN_NAMES}{_NAME}(?!\w)){{3,}}", re.IGNORECASE
+)
+_NATO_ITEM = re.compile(
+    rf"{_NAME}|\s*(?:/|\||\n|\(space\)|  )\s*|[^\w\s]", re.IGNORECASE
+)
 _SOME_NATO = "echo tango alfa alpha oscar india november romeo sierra".split()
 
 
@@ -78,7 +92,7 @@ def _binary(text: str) -> Found:
             for at in range(0, len(digits) - size + 1, size)
         )
         said = text_of(data)
-        if said and (reads(said) or len(said) >= 8):
+        if said and len(digits) >= 4 * size and (reads(said) or len(said) >= 8):
             yield *match.span(), said
 
 
@@ -122,11 +136,10 @@ def _from_points(points: list[int]) -> str | None:
         return said
     if max(points) > 0x10FFFF:
         return None
+    # Units of UTF-16 are written as numbers too.
+    units = "".join(map(chr, points)).encode("utf-16-be", "surrogatepass")
     try:
-        said = b"".join(
-            point.to_bytes(2, "big") if point < 0x10000 else chr(point).encode("utf-16-be")
-            for point in points
-        ).decode("utf-16-be")
+        said = units.decode("utf-16-be")
     except UnicodeDecodeError:
         return None
     return said if printable(said) else None
@@ -137,16 +150,17 @@ def _letter_numbers(text: str) -> Found:
         return
     for match in _LETTER_NUMBERS.finditer(text):
         run = match[0]
-        gaps = Counter(re.findall(r"(?<=\d)[^\w\s/](?=\d)|(?<=\d) +(?=\d)", run))
+        gaps = Counter(re.findall(r"(?<=[0-9])(?:[^\w\s/] ?| +)(?=[0-9])", run))
         if not gaps:
             continue
         if any(not 1 <= int(number) <= 26 for number in re.findall(r"\d+", run)):
             continue
         usual = re.escape(gaps.most_common(1)[0][0])
         said = re.sub(r"\d+", lambda number: chr(96 + int(number[0])), run)
-        said = re.sub(rf"(?<=\S){usual}(?=\S)", "", said)
+        said = re.sub(rf"(?<=[^\s/]){usual}(?=[^\s/])", "", said)
         said = re.sub(r"\s*/\s*", " ", said)
-        if reads(said):
+        # Lists of small numbers are many, and some look like syllables.
+        if known_share(said) >= 0.5 or (len(said) >= 20 and reads(said)):
             yield *match.span(), said
 
 
@@ -155,12 +169,14 @@ def _morse(text: str) -> Found:
         return
     for match in _MORSE.finditer(text):
         words = re.split(r"\s*[/|]\s*|\n| {2,}", match[0])
-        said = " ".join(
-            "".join(_SIGNS.get(sign, "" if set(sign) <= {".", "-"} else sign) for sign in word.split())
-            for word in words
-        )
+        said = " ".join("".join(map(_sent, word.split())) for word in words)
         if reads(said):
             yield *match.span(), said
+
+
+def _sent(sign: str) -> str:
+    """The letter for a sign; what is no sign stands for itself."""
+    return _SIGNS.get(sign, "" if set(sign) <= {".", "-"} else sign)
 
 
 def _braille(text: str) -> Found:

@@ -271,7 +271,6 @@ _LEET_RUN = re.compile(rf"{_LEET_WORD}(?:{_BETWEEN}{_LEET_WORD})*+")
 _DIGITS = str.maketrans("023456789", "ozeasgtbg")
 _LEET_SIGNS = str.maketrans("@$!", "asi")
 _INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])|(?<=[a-z]{3})\$+(?![a-z0-9@$!])")
-_ONE = re.compile("1")
 _MOST_ONES = 4
 _MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
 
@@ -324,9 +323,9 @@ def _ones(word: str) -> str:
     if not ones:
         return word
     if ones <= _MOST_ONES:
-        for letters in product("il", repeat=ones):
-            choice = iter(letters)
-            spelt = _ONE.sub(lambda _: next(choice), word)
+        parts = word.split("1")
+        for choice in product("il", repeat=ones):
+            spelt = "".join(map("".join, zip(parts, (*choice, ""), strict=True)))
             if known(spelt):
                 return spelt
     letters = ["^", *word, "$"]

@@ -11,7 +11,7 @@ import tomllib
 import unicodedata
 from collections import Counter
 from functools import cache
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from pathlib import Path
 
 __all__ = ["LIKELY", "common", "known", "known_share", "likeliest", "reads", "surprise"]
@@ -23,7 +23,11 @@ LIKELY = 4.3
 _KNOWN = 0.5
 _LETTERS = re.compile(r"[a-z]+")
 _OTHERS = re.compile(r"[^a-z]+")
+_FEW_WIDE = 6
 _MOST_CHOICES = 256
+_UNKNOWN = 1_000_000
+# A stem of four letters or more, and one of the endings that English words have.
+_ENDING = re.compile(r"(?<=[a-z]{4})(?:s|es|ies|ed|d|ing|ly|er|ers|ness)$")
 
 
 @cache
@@ -55,8 +59,21 @@ def _words() -> dict[str, int]:
 
 
 def known(word: str) -> bool:
-    """True for a usual word, in lower case."""
-    return word in _words()
+    """True for a usual word, in lower case, or one with a usual ending."""
+    return _rank(word) < _UNKNOWN
+
+
+def _rank(word: str) -> int:
+    """The place of a word among the usual ones; later, where it has an ending."""
+    ranks = _words()
+    if word in ranks:
+        return ranks[word]
+    ending = _ENDING.search(word)
+    if ending is None:
+        return _UNKNOWN
+    stem = word[: ending.start()]
+    stems = stem, stem + "e", stem + "y"
+    return min(ranks.get(stem, _UNKNOWN) for stem in stems) + len(ranks)
 
 
 def known_share(text: str) -> float:
@@ -77,7 +94,7 @@ def surprise(text: str) -> float:
     if text == "  ":
         return 9.0
     pairs = _counts()[0]
-    counts = Counter(zip(text, text[1:], strict=False))
+    counts = Counter(pairwise(text))
     return sum(pairs[pair] * count for pair, count in counts.items()) / (len(text) - 1)
 
 
@@ -89,7 +106,7 @@ def reads(text: str) -> bool:
         return False
     wide = [ord(char) for char in text if char > "\u024f" and char.isalpha()]
     if len(wide) * 2 > letters:
-        return len(wide) > 2 and _alike(min(wide), max(wide))
+        return len(wide) >= _FEW_WIDE and _alike(min(wide), max(wide))
     return surprise(text) <= LIKELY or known_share(text) >= _KNOWN
 
 
@@ -105,8 +122,8 @@ def likeliest(parts: list[tuple[str, ...]]) -> str:
     Of more than 256 words only the first are tried.
     """
     words = {"".join(choice) for choice in islice(product(*parts), _MOST_CHOICES)}
-    ranks = _words()
-    usual = [word for word in words if word in ranks]
-    if usual:
-        return min(usual, key=ranks.__getitem__)
-    return min(words, key=lambda word: (surprise(word), word))
+    best = min(words, key=lambda word: (_rank(word), word))
+    if known(best):
+        return best
+    # A letter in vain costs more than it seems: two of a kind are rare.
+    return min(words, key=lambda word: (surprise(word) + len(word) / 4, word))

@@ -137,7 +137,8 @@ def _look_of(word: str) -> str:
     if not _foreign().search(word):
         return "other"
     kind = _kind(_PLAIN_MARKS.sub("", word))
-    if kind == "mixed" and not (len(word) > 3 and _resembles(word)):
+    letters = sum(map(str.isalpha, word))
+    if kind == "mixed" and not (letters > 3 and _resembles(word)):
         return "other"
     return kind
 
@@ -204,9 +205,7 @@ def _words() -> re.Pattern[str]:
 @cache
 def _words_and_marks() -> re.Pattern[str]:
     solid = one_of(SOLID)
-    return re.compile(
-        rf"(?:(?!{solid})(?:[^\W_]|{_MARK.pattern}))+"
-    )
+    return re.compile(rf"(?:(?!{solid})(?:[^\W_]|{_MARK.pattern}))+")
 
 
 @cache

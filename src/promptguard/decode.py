@@ -31,6 +31,9 @@ MOST_RUNS = 20_000
 CONTEXT = 240
 """Characters to either side of what was undone that are read with it."""
 
+MOST_GROWTH, ALLOWANCE = 3, 1_000
+"""A decoded text has at most so many times the original's characters, and so many."""
+
 Span = tuple[int, int]
 
 _CODES: tuple[Callable[[str], Found], ...] = (
@@ -96,9 +99,7 @@ class _Chain:
         return len(found)
 
 
-def decode(
-    original: str, cleaned: str, stages: tuple[Offsets, ...]
-) -> Decoded | None:
+def decode(original: str, cleaned: str, stages: tuple[Offsets, ...]) -> Decoded | None:
     """What a text says, or None if that is what anybody reads.
 
     Args:
@@ -118,15 +119,19 @@ def decode(
     else:
         # Something may be left that is coded more than three times over.
         chain.undecoded += sum(len([*islice(code(chain.text), 1)]) for code in _CODES)
-    text, offsets, spans = untag(chain.text)
-    if spans:
-        chain.become(text, offsets)
-        chain.spans += spans
+    _take(chain, *untag(chain.text))
     chain.spans += spelt_oddly(chain.text)
     if not chain.spans:
         return None
     _crop(chain)
     chain.become(*_spelt(chain.text))
+    most = MOST_GROWTH * len(original) + ALLOWANCE
+    if len(chain.text) > most:
+        # No code is known that gets there; should there be one, it is not believed.
+        rewrite = Rewrite(chain.text)
+        rewrite.replace(most, len(chain.text), "")
+        chain.become(*rewrite.finish())
+        chain.undecoded += 1
     return Decoded(chain.text, chain.stages, chain.undecoded)
 
 
@@ -141,10 +146,14 @@ def _undo(chain: _Chain) -> int:
 def _clean_again(
     chain: _Chain, text: str, offsets: Offsets | None, spans: list[Span]
 ) -> None:
-    chain.become(text, offsets)
-    chain.spans += spans
+    _take(chain, text, offsets, spans)
     cleaned = clean(text)
     chain.become(cleaned.text, *cleaned.stages)
+
+
+def _take(chain: _Chain, text: str, offsets: Offsets | None, spans: list[Span]) -> None:
+    chain.become(text, offsets)
+    chain.spans += spans
 
 
 def _spelt(text: str) -> tuple[str, *tuple[Offsets, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .errors import ConfigError, unknown
 
@@ -164,7 +164,7 @@ class Text:
         self._clean: Reading | None = None
         self._folded: Reading | None = None
         self._cleaned: Cleaned | None = None
-        self._decoded: Decoded | Literal[False] | None = False
+        self._decoded: tuple[Decoded | None] | None = None
         self._unerased: tuple[Cleaned, Reading, Reading] | None = None
 
     @property
@@ -236,12 +236,11 @@ class Text:
         return 0 if decoded is None else decoded.undecoded
 
     def _decode(self) -> Decoded | None:
-        if self._decoded is False:
+        if self._decoded is None:
             clean = self.clean
-            self._decoded = _decoding().decode(
-                self.original, clean.text, clean._stages
-            )
-        return self._decoded
+            found = _decoding().decode(self.original, clean.text, clean._stages)
+            self._decoded = (found,)
+        return self._decoded[0]
 
     def settled(self, limit: int) -> int:
         """The last place up to ``limit`` where the text may be cut, or 0.
