@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 __all__ = ["deliberate", "printable", "text_of"]
 
+_UNSEEN = frozenset({"Cf", "Zs", "Zl", "Zp"})
 _PLAIN = str.maketrans("", "", " \t\n\r")
 
 
 def printable(text: str) -> bool:
-    """True when every character is shown, or is a space or the end of a line."""
-    return text.translate(_PLAIN).isprintable() and not text.isspace() and text != ""
+    """True for text: no control characters but ends of lines, nothing unassigned."""
+    bare = text.translate(_PLAIN)
+    if bare == "":
+        return False
+    # What is not shown may be text in disguise.
+    return bare.isprintable() or all(
+        char.isprintable() or unicodedata.category(char) in _UNSEEN for char in bare
+    )
 
 
 def text_of(data: bytes) -> str | None:

@@ -205,10 +205,8 @@ def _rot47(text: str) -> str:
 
 # How rare each letter of the alphabet is in English, in tenths of a bit, counted over
 # the texts that ``data/language.toml`` tells of.
-_RARITY = bytes(
-    (37, 62, 45, 48, 30, 59, 54, 53, 37, 89, 70, 44, 51)
-    + (38, 39, 50, 86, 38, 38, 36, 49, 64, 62, 77, 59, 93)
-)
+_RARE = "37 62 45 48 30 59 54 53 37 89 70 44 51 38 39 50 86 38 38 36 49 64 62 77 59 93"
+_RARITY = tuple(map(int, _RARE.split()))
 
 
 def _substitutions(text: str) -> Iterator[Transform]:

@@ -36,7 +36,7 @@ _FIGURES = dict(
 )
 _INDICATORS = {0x1F1E6 + at: 97 + at for at in range(26)}
 _LONGEST_WORD = 40
-_STARRED = re.compile(r"[A-Za-z]\*++(?=[A-Za-z])")
+_STARRED = re.compile(r"(?<![A-Za-z*])[A-Za-z]++(?:\*++[A-Za-z]++)++")
 _STRETCHED = re.compile(r"([A-Za-z])\1\1")
 _WORD = re.compile("[A-Za-z]+")
 _STRETCH = re.compile(r"([A-Za-z])\1{2,}+")
@@ -170,8 +170,9 @@ def _leet(text: str) -> Iterator[Span]:
 def _starred(text: str) -> Iterator[Span]:
     if text.count("*") < _MANY:
         return
-    found = [match.span() for match in _STARRED.finditer(text)]
-    if len(found) >= _MANY and len(found) * 4 >= len(text.split()):
+    words = [(match, match[0].replace("*", "")) for match in _STARRED.finditer(text)]
+    found = [match.span() for match, word in words if len(word) >= _MANY]
+    if len(found) >= _FEW and len(found) * 4 >= len(text.split()):
         yield from found
 
 
@@ -189,7 +190,7 @@ def _stretched(text: str) -> Iterator[Span]:
 def _unspaced(text: str) -> Iterator[Span]:
     """Text whose words are joined by capitals, underscores or hyphens alone."""
     size = len(text)
-    if size < 16 or text.count(" ") * 30 > size:
+    if size < 16 or len(text.split(maxsplit=1)) > 1:
         return
     if (text.count("_") + text.count("-")) * 12 >= size:
         humps = text
