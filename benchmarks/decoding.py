@@ -36,7 +36,8 @@ HAND = ROOT / "training/data"
 # So much of the words of an attack is the attack.
 ENOUGH = 0.9
 PER_SOURCE = 300
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"[^\W\d_]+")
+SIGN = re.compile(r"[^\w\s]|[\d_]")
 
 
 def main() -> int:
@@ -108,11 +109,19 @@ def undone(disguise: Disguise, texts: list[str], chosen: argparse.Namespace) -> 
 
 
 def share(plain: str, reading: str) -> float:
-    """The share of the words of a text that stand in a reading, in order."""
+    """The share of the words of a text that stand in a reading, in order.
+
+    Signs part words; in the text they may also be left out, as some disguises do.
+    Numbers do not count: many disguises make them letters.
+    """
     said = WORD.findall(reading.casefold())
-    # Folding takes accents and signs away from the plain text as well.
+    # Folding takes accents and signs away from the plain text too.
     forms = {plain.casefold(), Text(plain).folded.text}
-    return max(in_order(WORD.findall(form), said) for form in forms)
+    return max(
+        in_order(words, said)
+        for form in forms
+        for words in (WORD.findall(form), SIGN.sub("", form).split())
+    )
 
 
 def in_order(words: list[str], said: list[str]) -> float:

@@ -47,7 +47,9 @@ _PRINTED = "".join(map(chr, range(33, 127)))
 _ROT47 = str.maketrans(_PRINTED, _PRINTED[47:] + _PRINTED[:47])
 _ATBASH = str.maketrans(_LOWER + _LOWER.upper(), _LOWER[::-1] + _LOWER.upper()[::-1])
 _TURNED = dict(
-    zip("ɐɔǝɟƃɓɥᴉıɾʞꞁןɯɹʇʌʍʎ¡¿˙⅋ϛㄥƐ", "acefgghiijkllmrtvwy!?.&573", strict=True)
+    zip(
+        "ɐɔǝɟƃɓɥᴉıɾʞꞁןɯɹʇʌʍʎ¡¿˙⅋ϛㄥɛɩᄅㄣ", "acefgghiijkllmrtvwy!?.&573124", strict=True
+    )
 )
 _TURN = str.maketrans(
     _TURNED | dict(zip("bqdpnu69,'()[]{}<>", "qbpdun96',)(][}{><", strict=True))

@@ -8,6 +8,7 @@ reverse what stands between them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 
 from ._decoding_bytes import text_of
@@ -18,11 +19,10 @@ __all__ = ["reveal"]
 
 Span = tuple[int, int]
 
-# The flag of a region is spelt by five or six tags and an end.
-_TAGS = re.compile("[\U000e0020-\U000e007f\U000e0001]{4,}")
 _FLAG = "\U0001f3f4"
+# The flag of a region is spelt by five or six tags and an end.
 _MOST_OF_A_FLAG = 7
-_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
+_FEWEST = 4
 # Fewer bits than that of four letters are too little to tell.
 _FEWEST_BITS = 32
 _OVERRIDE = re.compile(
@@ -68,9 +68,10 @@ def _unseen() -> re.Pattern[str]:
 @cache
 def _hidden() -> re.Pattern[str]:
     unseen = one_of(IGNORABLE)
+    # The selector of an emoji belongs to what is seen.
     return re.compile(
-        f"{_OVERRIDE.pattern}|{_TAGS.pattern}|{_SELECTORS.pattern}"
-        f"|(?![\u2066-\u2069\u202a-\u202e]){unseen}{{{_FEWEST_BITS},}}"
+        f"{_OVERRIDE.pattern}|(?![\u2066-\u2069\u202a-\u202e])"
+        f"(?![\ufe0e\ufe0f][^\ufe00-\ufe0f]){unseen}{{{_FEWEST},}}+"
     )
 
 
@@ -81,28 +82,31 @@ def _shown(match: re.Match[str]) -> str:
 
 
 def _said(text: str, start: int, end: int) -> str:
+    """What a run of unseen characters spells; one kind may be strewn in another."""
     run = text[start:end]
-    if _TAGS.fullmatch(run):
+    tags = [char for char in run if "\U000e0020" <= char <= "\U000e007f"]
+    if len(tags) >= _FEWEST:
         if text[start - 1 : start] == _FLAG and end - start <= _MOST_OF_A_FLAG:
             return ""
-        return "".join(chr(ord(c) - 0xE0000) for c in run if c > "\U000e001f").strip(
-            "\x7f"
-        )
-    if _SELECTORS.fullmatch(run):
-        data = bytes(
-            point - 0xFE00 if (point := ord(char)) < 0xFE10 else point - 0xE00F0
-            for char in run
-        )
-        return text_of(data) or ""
-    return _bits(run)
+        return "".join(chr(ord(char) - 0xE0000) for char in tags).strip("\x7f")
+    numbers = [
+        point - 0xFE00 if point < 0xFE10 else point - 0xE00F0
+        for point in map(ord, run)
+        if 0xFE00 <= point <= 0xFE0F or 0xE0100 <= point <= 0xE01EF
+    ]
+    if len(numbers) >= _FEWEST and (said := text_of(bytes(numbers))):
+        return said
+    return _bits(run) if len(run) >= _FEWEST_BITS else ""
 
 
 def _bits(run: str) -> str:
-    """Bits written with two characters, eight to a byte, the most usual way round."""
-    kinds = sorted(set(run))
-    if len(kinds) != 2:
+    """Bits written with two characters, and perhaps a third one between bytes."""
+    kinds = Counter(run).most_common()
+    if not 2 <= len(kinds) <= 3:
         return ""
-    for zero, one in (kinds, kinds[::-1]):
+    run = run.replace(kinds[2][0], "") if len(kinds) == 3 else run
+    two = sorted(kind for kind, _ in kinds[:2])
+    for zero, one in (two, two[::-1]):
         bits = run.translate({ord(zero): "0", ord(one): "1"})
         for size in (8, 7):
             count = len(bits) // size

@@ -30,17 +30,28 @@ _LEET = re.compile(r"(?<![^\W_])(?=[^\W\d_]*[\d@$!])[A-Za-z\d@$!]{3,}+(?![^\W_])
 _LEET_INSIDE = re.compile(
     r"[A-Za-z][\d@$!]+[A-Za-z]|\d[A-Za-z]+\d|[@$!]\d*[A-Za-z]+[\d@$]"
 )
-_LEET_TOKEN = re.compile(r"(?<![^\W_])(?=[A-Za-z]*+[\d@$!])[A-Za-z\d@$!]++(?![^\W_])")
+# Of 10:02 and 4.50 the digits are digits.
+_LEET_TOKEN = re.compile(
+    r"(?<![^\W_])(?<!\d[:.,/])(?=[A-Za-z]*+[\d@$!])[A-Za-z\d@$!]++"
+    r"(?![^\W_]|[:.,/]\d)"
+)
 _FIGURES = dict(
     zip("0123456789@$!", "o il z e a s gb t b g a s i".split(), strict=True)
 )
+_ENDINGS = {"5": "s", "$": "s", "7": "t", "11": "ll", "r3": "re", "v3": "ve"}
 _INDICATORS = {0x1F1E6 + at: 97 + at for at in range(26)}
 _LONGEST_WORD = 40
-_STARRED = re.compile(r"(?<![A-Za-z*])[A-Za-z]++(?:\*++[A-Za-z]++)++")
+_STARRED = re.compile(r"(?<![A-Za-z])[A-Za-z]++(?:\*++[A-Za-z]++)++")
+_WORDS = re.compile(r"[A-Za-z][A-Za-z*']*+")
 _STRETCHED = re.compile(r"([A-Za-z])\1\1")
 _WORD = re.compile("[A-Za-z]+")
 _STRETCH = re.compile(r"([A-Za-z])\1{2,}+")
-_HUMPS = re.compile(r"(?<![A-Za-z])[A-Za-z][a-z]*+(?:[A-Z][a-z]*+){5,}+")
+_HUMPS = re.compile(r"(?:[A-Z][a-z]*+[0-9]*+){5,}+")
+# Numbers and words of one letter are humps as well.
+_HUMP = re.compile(
+    "(?<=[a-z])[A-Z0-9]|(?<=[0-9])[A-Z]|(?<=[A-Z])[A-Z](?=[a-z])|(?<=[A-Z])[0-9]"
+)
+_SHORTEST_JOINED = 16
 _TAG = re.compile(
     r"(?<=[^\W_])(?:<!--[^<>]{0,64}-->|<wbr ?/?>|<(?P<tag>[a-z]{1,8})(?: [^<>]{0,64})?>"
     r"</(?P=tag)>)++(?=[^\W_])"
@@ -70,10 +81,12 @@ def untag(text: str) -> tuple[str, Offsets | None, list[Span]]:
 
 def spell(text: str) -> tuple[str, tuple[Offsets, ...]]:
     """The text folded, with stretched words as they are usually written."""
+    text, joined = _spaced(text)
     if next(flag_letters(text), None):
         # "That" may be the flags of Thailand and Austria, but not beside other words.
         text = text.translate(_INDICATORS)
     text, stages = fold(_unleet(text))
+    stages = stages if joined is None else (joined, *stages)
     if not _STRETCHED.search(text):
         return text, stages
     rewrite = Rewrite(text)
@@ -91,7 +104,8 @@ def _unleet(text: str) -> str:
     for match in _LEET_TOKEN.finditer(text):
         word = match[0]
         if len(word) <= _LONGEST_WORD:
-            spelt = _unleeted(word)
+            short = word in _ENDINGS and text[match.start() - 1 : match.start()] == "'"
+            spelt = _ENDINGS[word] if short else _unleeted(word)
             if len(spelt) == len(word):
                 rewrite.align(*match.span(), spelt)
     return rewrite.finish()[0]
@@ -156,14 +170,21 @@ def _leet(text: str) -> Iterator[Span]:
     if not _SOME_LEET.search(text):
         return
     found = []
+    sure = 0
     for match in _LEET.finditer(text):
         word = match[0]
-        if len(word) > _LONGEST_WORD or not _LEET_INSIDE.search(word):
+        if len(word) > _LONGEST_WORD:
             continue
-        plain = fold(word)[0].strip("!$@")
-        if len(plain) > 2 and plain.isalpha() and known(plain):
+        if _LEET_INSIDE.search(word):
+            plain = fold(word)[0].strip("!$@")
+            inside = len(plain) > 2 and plain.isalpha() and known(plain)
+            sure += inside
+        else:
+            inside = not word.isdecimal() and known(_unleeted(word).strip("!"))
+        if inside:
             found.append(match.span())
-    if len(found) >= _FEW or (found and len(found) * 3 >= text.count(" ")):
+    words = text.count(" ") + 1
+    if sure >= _FEW or (sure and (len(found) * 3 >= words or words <= 4)):
         yield from found
 
 
@@ -172,7 +193,7 @@ def _starred(text: str) -> Iterator[Span]:
         return
     words = [(match, match[0].replace("*", "")) for match in _STARRED.finditer(text)]
     found = [match.span() for match, word in words if len(word) >= _MANY]
-    if len(found) >= _FEW and len(found) * 4 >= len(text.split()):
+    if len(found) >= _FEW and len(found) * 5 >= len(_WORDS.findall(text)):
         yield from found
 
 
@@ -189,18 +210,37 @@ def _stretched(text: str) -> Iterator[Span]:
 
 def _unspaced(text: str) -> Iterator[Span]:
     """Text whose words are joined by capitals, underscores or hyphens alone."""
+    if _joint(text):
+        words = fold(_spaced(text)[0])[0].split()
+        if len(words) >= _MANY and sum(map(known, words)) * 2 >= len(words):
+            yield 0, len(text)
+
+
+def _joint(text: str) -> str:
+    """What stands between the words of such a text: a sign, or ``A`` for capitals."""
     size = len(text)
-    if size < 16 or len(text.split(maxsplit=1)) > 1:
-        return
-    if (text.count("_") + text.count("-")) * 12 >= size:
-        humps = text
-    elif (match := _HUMPS.search(text)) is not None:
-        humps = match[0]
+    if size < _SHORTEST_JOINED or len(text.split(maxsplit=1)) > 1:
+        return ""
+    sign = max("_-", key=text.count)
+    if text.count(sign) * 12 >= size:
+        return sign
+    return "A" if _HUMPS.search(text) else ""
+
+
+def _spaced(text: str) -> tuple[str, Offsets | None]:
+    """The text with spaces between its words, if there were none."""
+    joint = _joint(text)
+    if not joint:
+        return text, None
+    rewrite = Rewrite(text)
+    if joint == "A":
+        for match in _HUMP.finditer(text):
+            at = match.start()
+            rewrite.replace(at, at + 1, f" {text[at]}")
     else:
-        return
-    words = fold(humps)[0].split()
-    if len(words) >= _MANY and sum(map(known, words)) * 2 >= len(words):
-        yield 0, size
+        for match in re.finditer(rf"(?<=.){joint}++(?=.)", text):
+            rewrite.replace(*match.span(), " ")
+    return rewrite.finish()
 
 
 def _emoji(text: str) -> Iterator[Span]:

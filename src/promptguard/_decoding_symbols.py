@@ -35,7 +35,7 @@ _SOME_NUMBERS = re.compile(
     r"[^\w\n]"
 )
 _LETTER_NUMBERS = re.compile(
-    r"(?<![\w.])[12]?[0-9](?:[^\w]{1,9}[12]?[0-9](?![0-9])){5,}+(?:-?[^\w\s])*+"
+    r"(?<![\w.])[12]?[0-9](?:[\W_]{1,24}[12]?[0-9](?![0-9])){5,}+(?:-?[^\w\s])*+"
 )
 _MORSE = re.compile(
     r"(?<![^\s:\"'(])(?:[.-]{1,6}(?:[ ]{1,3}|[ ]?[/|][ ]?|\n))(?:(?:[.-]{1,6}|[^\w\s])"
@@ -151,14 +151,16 @@ def _letter_numbers(text: str) -> Found:
     for match in _LETTER_NUMBERS.finditer(text):
         run = match[0]
         gaps = Counter(re.findall(r"(?<=[0-9])(?:[^\w\s/] ?| +)(?=[0-9])", run))
-        if not gaps:
+        if not gaps or any(int(number) > 26 for number in re.findall(r"\d+", run)):
             continue
-        if any(not 1 <= int(number) <= 26 for number in re.findall(r"\d+", run)):
-            continue
-        usual = re.escape(gaps.most_common(1)[0][0])
-        said = re.sub(r"\d+", lambda number: chr(96 + int(number[0])), run)
-        said = re.sub(rf"(?<=[^\s/]){usual}(?=[^\s/])", "", said)
-        said = re.sub(r"\s*/\s*", " ", said)
+        usual = gaps.most_common(1)[0][0]
+        # A slash ends a word; beside another separator it may be one of the signs.
+        run = re.sub(r"\s*/\s*" if usual.isspace() else r"\s+/\s+", "\n", run)
+        said = re.sub("[1-9][0-9]?", lambda number: chr(96 + int(number[0])), run)
+        gap = re.escape(usual)
+        # Three in a row are a sign between two separators.
+        said = re.sub(rf"(?<=\S){gap}(?:({gap}){gap})?(?=\S)", r"\1", said)
+        said = said.replace("\n", " ")
         # Lists of small numbers are many, and some look like syllables.
         if known_share(said) >= 0.5 or (len(said) >= 20 and reads(said)):
             yield *match.span(), said

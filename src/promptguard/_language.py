@@ -125,5 +125,14 @@ def likeliest(parts: list[tuple[str, ...]]) -> str:
     best = min(words, key=lambda word: (_rank(word), word))
     if known(best):
         return best
-    # A letter in vain costs more than it seems: two of a kind are rare.
-    return min(words, key=lambda word: (surprise(word) + len(word) / 4, word))
+    # A usual word with something before it; or else the pairs of letters decide, and a
+    # letter in vain costs more than it seems: two of a kind are rare.
+    return min(
+        words, key=lambda word: (-_tail(word), surprise(word) + len(word) / 4, word)
+    )
+
+
+def _tail(word: str) -> int:
+    """The length of the longest usual word of four letters or more that ends it."""
+    tails = (len(word) - at for at in range(1, len(word) - 3) if known(word[at:]))
+    return next(tails, 0)
