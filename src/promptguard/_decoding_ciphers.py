@@ -25,6 +25,8 @@ _PART = 12
 _SHORTEST = 8
 # Of the shifts of the alphabet, those that make its usual letters usual are tried.
 _LIKELIEST = 3
+# Bits for each pair of letters: of language, and of what a cipher makes of it.
+_LANGUAGE, _NOISE = 3.6, 4.2
 _TOKEN = re.compile(r"\S+")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPLIT = re.compile(r"[^a-z]+")
@@ -109,7 +111,11 @@ def _odd(part: str) -> bool:
     if len(part) < _SHORTEST or known_share(part) > 0.35:
         return False
     letters = sum(map(str.isalpha, part))
-    return surprise(part) > 3.8 or letters * 10 < 6 * len("".join(part.split()))
+    if letters * 10 < 6 * len("".join(part.split())):
+        return True
+    bits = surprise(part)
+    # Words of a language that is hardly known are still worse when read backwards.
+    return bits > _NOISE or (bits > _LANGUAGE and surprise(part[::-1]) < bits)
 
 
 def _stretch(text: str, first: int, last: int, upside: bool) -> tuple[int, int] | None:

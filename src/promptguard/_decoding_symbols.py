@@ -26,6 +26,7 @@ _ITEM = r"(?:0[xX])?+[0-9A-Fa-f]{2,7}+"
 _NUMBERS = re.compile(
     rf"(?<![0-9A-Za-z]){_ITEM}(?:{_GLUE}{_ITEM}(?![0-9A-Za-z])){{3,}}+"
 )
+_FEWEST = 4
 _SOME_BINARY = re.compile("[01]{7}")
 _SOME_LETTER_NUMBERS = re.compile(
     "[0-9][-., /]{1,3}[0-9]{1,2}[-., /]{1,3}[0-9]{1,2}[-., /]{1,3}[0-9]"
@@ -106,10 +107,14 @@ def _numbers(text: str) -> Found:
             items.pop(0)
         while items and items[-1][0].isalpha() and len(items[-1][0]) != 2:
             items.pop()
-        if len(items) < 4:
+        if len(items) < _FEWEST:
             continue
         values = [item[0] for item in items]
-        readings = [said for said in _spelt(values) if said and reads(said)]
+        readings = [
+            said
+            for said in _spelt(values)
+            if said and sum(map(str.isalpha, said)) >= _FEWEST and reads(said)
+        ]
         if readings:
             start = match.start()
             best = min(readings, key=surprise)

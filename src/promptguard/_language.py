@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections import Counter
 from functools import cache
 from itertools import islice, pairwise, product
 from pathlib import Path
@@ -80,8 +79,7 @@ def known_share(text: str) -> float:
     """The share of the letters a to z that are in usual words of two or more."""
     words = _LETTERS.findall(text.lower())
     letters = sum(map(len, words))
-    usual = _words()
-    return sum(len(word) for word in words if word in usual) / max(letters, 1)
+    return sum(map(len, filter(_words().__contains__, words))) / max(letters, 1)
 
 
 def surprise(text: str) -> float:
@@ -93,9 +91,7 @@ def surprise(text: str) -> float:
     text = f" {_OTHERS.sub(' ', text).strip()} "
     if text == "  ":
         return 9.0
-    pairs = _counts()[0]
-    counts = Counter(pairwise(text))
-    return sum(pairs[pair] * count for pair, count in counts.items()) / (len(text) - 1)
+    return sum(map(_counts()[0].__getitem__, pairwise(text))) / (len(text) - 1)
 
 
 def reads(text: str) -> bool:
@@ -107,11 +103,17 @@ def reads(text: str) -> bool:
     wide = [ord(char) for char in text if char > "\u024f" and char.isalpha()]
     if len(wide) * 2 > letters:
         return len(wide) >= _FEW_WIDE and _alike(min(wide), max(wide))
+    if sum("\x7f" < char <= "\u024f" for char in text) * 2 > letters:
+        # No language has accents on most of its letters; numbers read so do.
+        return False
     return surprise(text) <= LIKELY or known_share(text) >= _KNOWN
 
 
 def _alike(first: int, last: int) -> bool:
     """True for letters of one script: close together, or of East Asia."""
+    if 0x700 <= first and last < 0x900:
+        # Years are numbers of letters that few people read.
+        return False
     return last - first < 0x100 or 0x3040 <= first <= last <= 0xD7A3
 
 
