@@ -101,11 +101,14 @@ def _unleet(text: str) -> str:
     if sum(1 for _ in _leet(text)) < _FEW:
         return text
     rewrite = Rewrite(text)
+    told: dict[str, str] = {}
     for match in _LEET_TOKEN.finditer(text):
         word = match[0]
         if len(word) <= _LONGEST_WORD:
             short = word in _ENDINGS and text[match.start() - 1 : match.start()] == "'"
-            spelt = _ENDINGS[word] if short else _unleeted(word)
+            if word not in told:
+                told[word] = _unleeted(word)
+            spelt = _ENDINGS[word] if short else told[word]
             if len(spelt) == len(word):
                 rewrite.align(*match.span(), spelt)
     return rewrite.finish()[0]

@@ -111,7 +111,7 @@ def reads(text: str) -> bool:
 
 def _alike(first: int, last: int) -> bool:
     """True for letters of one script: close together, or of East Asia."""
-    if 0x700 <= first and last < 0x900:
+    if first >= 0x700 and last < 0x900:
         # Years are numbers of letters that few people read.
         return False
     return last - first < 0x100 or 0x3040 <= first <= last <= 0xD7A3

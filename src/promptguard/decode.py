@@ -49,7 +49,8 @@ class Decoded:
     """A text decoded.
 
     Args:
-        text: What it says, the parts where something was undone.
+        text: What it says, the parts where something was undone; nothing where the
+            clean reading says it as well.
         stages: How positions changed on the way from the original.
         undecoded: Parts that are codes as well, but beyond a limit.
     """
@@ -132,6 +133,9 @@ def decode(original: str, cleaned: str, stages: tuple[Offsets, ...]) -> Decoded 
         rewrite.replace(most, len(chain.text), "")
         chain.become(*rewrite.finish())
         chain.undecoded += 1
+    if chain.text.casefold() in cleaned.casefold():
+        # What the clean reading says as well is not worth a second look.
+        chain.become("")
     return Decoded(chain.text, chain.stages, chain.undecoded)
 
 

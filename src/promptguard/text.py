@@ -221,7 +221,7 @@ class Text:
         them. It is at most three times as long as the clean reading.
         """
         decoded = self._decode()
-        if decoded is None:
+        if decoded is None or not decoded.text:
             return ()
         return (self._reading("decoded", decoded.text, decoded.stages),)
 
