@@ -226,7 +226,7 @@ STAGES = (
         _work("calibrate"),
         needs=("data", "quantize"),
         reads=(
-            "data/benign.jsonl.gz",
+            "data/heldout.jsonl.gz",
             *(f"quantize/{name}" for name in ("bundle.json", "model.onnx")),
             "quantize/tokenizer.json",
         ),

@@ -191,7 +191,7 @@ def _by_label(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """How many rows know a label, and of how many it is true."""
     known, positive = Counter[str](), Counter[str]()
     for row in rows:
-        known.update(row.labels)
+        known.update(row.labels.keys())
         positive.update(label for label, value in row.labels.items() if value)
     return {
         label: {"rows": count, "positive": positive[label]}

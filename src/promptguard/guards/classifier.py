@@ -111,8 +111,13 @@ class Toxicity(Learned):
             return
         pairs = stated(by_label, self.labels)
         object.__setattr__(self, "threshold", pairs)
-        if self.fpr != FPR and len(pairs) == len(self.labels):
-            raise ConfigError("pass fpr or threshold, not both")
+        # What is not named is left to a rate, so that only all of them leave it none.
+        for name, given in (
+            ("fpr", self.fpr != FPR),
+            ("calibration", self.calibration),
+        ):
+            if given and len(pairs) == len(self.labels):
+                raise ConfigError(f"pass {name} or threshold, not both")
 
     def _labels(self) -> tuple[str, ...]:
         return self.labels
