@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
 
-READING_VERSION = 1
+READING_VERSION = 2
 """Changes whenever a text would be read differently; a model records what it saw."""
 
 ROLES = (
