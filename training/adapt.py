@@ -34,7 +34,7 @@ from .sources import read
 from .stage import write_atomically
 from .vocabulary import ENCODER, texts
 
-__all__ = ["Pair", "make", "pairs"]
+__all__ = ["Pair", "cut", "make", "pairs"]
 
 _CHECKPOINT = "checkpoint.pt"
 _SENTENCE = re.compile(r"(?<=[.!?。！？।؟])\s*")
@@ -103,13 +103,14 @@ def pairs(config: Config) -> list[Pair]:
         for _, other in sorted(by_lang.items()):
             if len(other) == len(english):
                 found += [
-                    p for pair in zip(english, other, strict=True) for p in _cut(*pair)
+                    p for pair in zip(english, other, strict=True) for p in cut(*pair)
                 ]
         found += [Pair(text, text) for text in english]
     return found
 
 
-def _cut(english: str, other: str) -> list[Pair]:
+def cut(english: str, other: str) -> list[Pair]:
+    """Pairs of sentences where both texts have as many, else the pair of texts."""
     first, second = _sentences(english), _sentences(other)
     if len(first) == len(second) > 1:
         return [Pair(a, b) for a, b in zip(first, second, strict=True)]
