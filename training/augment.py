@@ -19,14 +19,13 @@ from tqdm import tqdm
 from promptguard.runtime.encode import Encoder
 from promptguard.text import Text
 
-from .compose import Composer, Phrases, crop, planted_strings
+from .compose import Composer, Framings, Phrases, crop, planted_strings
 from .config import Config
 from .disguises import FORGING, by_tier
 from .rows import (
     INJECTION,
     OTHER_CATEGORIES,
     Row,
-    Sources,
     hard,
     load_sources,
     read_rows,
@@ -37,6 +36,7 @@ from .stage import write_atomically
 __all__ = ["make"]
 
 PHRASES = Path(__file__).parent / "phrases.toml"
+FRAMINGS = Path(__file__).parent / "framings.toml"
 
 # What a canonical form may not bring back. Codes and containers (tier B) are for a
 # decoder: to this model a code looks the same whether an attack is in it or not.
@@ -49,7 +49,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write train and heldout, rows of one window each, and how many there are."""
-    maker = _Maker(config, load_sources(config.sources_file))
+    tokenizer = (needed["adapt"] / "tokenizer.json").read_bytes()
+    maker = _Maker(config, tokenizer)
     summary = {}
     for name, share, key in (
         ("train", 1.0, "train"),
@@ -72,15 +73,11 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 
 
 class _Maker:
-    def __init__(self, config: Config, sources: Sources) -> None:
+    def __init__(self, config: Config, tokenizer: bytes) -> None:
         self.seed = config.seed
         self.settings = config.augment
-        self.sources = sources
-        self.encoder = Encoder(
-            (config.encoder_folder() / "tokenizer.json").read_bytes(),
-            config.data.window,
-            config.data.overlap,
-        )
+        self.sources = load_sources(config.sources_file)
+        self.encoder = Encoder(tokenizer, config.data.window, config.data.overlap)
         self.room = config.data.window - 2
 
     def windows(self, rows: Sequence[Row], name: str, share: float) -> list[Row]:
@@ -145,9 +142,11 @@ class _Maker:
             encoder=self.encoder,
             room=self.room,
             phrases=Phrases(PHRASES),
+            framings=Framings(FRAMINGS),
             attacks=[row for row in direct if len(row.text) < 320],
             bare=planted_strings(bare["bipia_train"]),
             requests=[row for row in rows if _request(row)],
+            questions=[row for row in rows if _question(row)],
             pieces=dict(pieces),
         )
         if not composer.attacks or not composer.requests or "prose" not in pieces:
@@ -162,6 +161,9 @@ class _Maker:
             (self.settings.pasted, composer.pasted),
             (self.settings.noticed, composer.noticed),
             (self.settings.questions, composer.question),
+            (self.settings.asked * bool(composer.questions), composer.asked),
+            (self.settings.framed, composer.framed),
+            (self.settings.freed, composer.freed),
         ):
             made += [compose(rng) for _ in range(int(count * share))]
         return [row for row in made if self._fits(row)]
@@ -209,9 +211,20 @@ class _Maker:
 def _request(row: Row) -> bool:
     """True for a short request in the user's own words."""
     return (
-        row.category == "benign_chat"
-        and row.source in {"bfcl", "clinc_oos", "slabs"}
+        row.category in {"benign_chat", "benign_code_request", "hard_negative"}
+        and row.source in {"bfcl", "clinc_oos", "own_benign", "slabs"}
+        and row.role == "user"
         and 12 <= len(row.text) <= 240
+    )
+
+
+def _question(row: Row) -> bool:
+    """True for a short question about the world or about the asker's own affairs."""
+    return (
+        row.category == "benign_chat"
+        and row.source in {"banking77", "bfcl", "clinc_oos", "xquad"}
+        and 12 <= len(row.text) <= 200
+        and row.text.rstrip().endswith(("?", "？", "؟"))
     )
 
 

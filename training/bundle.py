@@ -11,7 +11,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import NEEDED, Bundle
 
-from .augment import PHRASES
+from .augment import FRAMINGS, PHRASES
 from .config import Config
 from .evaluate import markdown
 from .folder import read_statement, write_statement
@@ -84,7 +84,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "data": digest(needed["augment"] / "train.jsonl.gz"),
         "table": digest(config.sources_file),
         "encoder": digest(config.encoder_folder() / "model.safetensors"),
-        "sources": [*inputs(needed["sources"]), _wordings()],
+        "sources": [*inputs(needed["sources"]), *_wordings()],
     }
     write_statement(out, statement)
     release = Path(config.release)
@@ -95,15 +95,18 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     Bundle.load(str(release))
 
 
-def _wordings() -> dict[str, Any]:
-    """The one input that is no source: our own wordings, which attacks are made of."""
-    return {
-        "name": "phrases",
-        "file": PHRASES.name,
-        "sha256": digest(PHRASES),
-        "licences": ["Apache-2.0"],
-        "use": "train",
-    }
+def _wordings() -> list[dict[str, Any]]:
+    """The inputs that are no sources: our own wordings, which rows are made of."""
+    return [
+        {
+            "name": path.stem,
+            "file": path.name,
+            "sha256": digest(path),
+            "licences": ["Apache-2.0"],
+            "use": "train",
+        }
+        for path in (PHRASES, FRAMINGS)
+    ]
 
 
 def card(

@@ -75,7 +75,11 @@ def score(
         places = [place for place, row in enumerate(rows) if row.role == role]
         verdicts = guard.check_batch([rows[place].text for place in places], role)
         for place, verdict in zip(places, verdicts, strict=True):
-            scores = [f.score for f in verdict.findings if f.guard == "score"]
+            scores = [
+                f.score
+                for f in verdict.findings
+                if f.guard == "score" and f.label == "injection"
+            ]
             decided = {f.guard for f in verdict.findings} & names.keys()
             found[place] = Scored(
                 max(scores, default=0.0),

@@ -45,6 +45,18 @@ def smoke(config: Config, build: str | None = None) -> Config:
             overlap=POSITIONS // 8,
             held_out=0.2,
         ),
+        vocabulary=replace(
+            config.vocabulary, pieces=16, texts=("documents", "german", "translated")
+        ),
+        adapt=replace(
+            config.adapt,
+            steps=min(config.adapt.steps, 12),
+            batch=4,
+            tokens=24,
+            pairs=("translated",),
+            checkpoint_every=5,
+            threads=1,
+        ),
         augment=_less(config.augment),
         train=replace(
             config.train,

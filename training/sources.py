@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,8 @@ class Found:
     commit: str = ""
 
 
-def files(config: Config) -> list[Path]:
-    """Every file of this machine that the stage reads.
+def files(config: Config, names: Collection[str] | None = None) -> list[Path]:
+    """Every file of this machine that the stage reads, or those of some sources.
 
     Raises:
         PipelineError: One is missing that the Hub does not have either.
@@ -50,6 +50,7 @@ def files(config: Config) -> list[Path]:
     paths = [
         path
         for name, source in _used(config).items()
+        if names is None or name in names
         for path in _local(config, name, source).values()
         if path.is_file() or not source.hub
     ]
@@ -59,7 +60,7 @@ def files(config: Config) -> list[Path]:
             f"{missing[0]} is not there ({len(missing)} of {len(paths)} files are "
             "missing); the data lives outside this repository: point --data at it"
         )
-    return [*paths, config.sources_file]
+    return [*paths, config.sources_file] if names is None else paths
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:

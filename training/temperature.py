@@ -26,7 +26,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     model = Classifier.from_pretrained(needed["train"], attn_implementation="eager")
     model = model.eval()
     rows = examples(
-        encoder_of(config), read_rows(needed["augment"] / "heldout.jsonl.gz")
+        encoder_of(config, needed), read_rows(needed["augment"] / "heldout.jsonl.gz")
     )
     logits = logits_of(model, rows)
     report = {}

@@ -50,12 +50,12 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Train, keep what tells unseen sources apart best, and say how well it does."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
-    encoder = encoder_of(config)
+    encoder = encoder_of(config, needed)
     rows = read_rows(needed["augment"] / "train.jsonl.gz")
     weighed = weights(rows, config.train.balance, config.heads, config.train.shares)
     seen = examples(encoder, rows, weighed)
     unseen = _Unseen(config, encoder, read_rows(needed["data"] / "unseen.jsonl.gz"))
-    model = from_encoder(config.encoder_folder(), config.heads, config.train.dropout)
+    model = from_encoder(needed["adapt"], config.heads, config.train.dropout)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = _Run(config, model.to(device), seen, unseen, out)
     run.train()
@@ -67,9 +67,9 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     print(unseen.table(model))
 
 
-def encoder_of(config: Config) -> Encoder:
+def encoder_of(config: Config, needed: Mapping[str, Path]) -> Encoder:
     """The run's tokenizer and windows, as the bundle will have them."""
-    content = (config.encoder_folder() / "tokenizer.json").read_bytes()
+    content = (needed["adapt"] / "tokenizer.json").read_bytes()
     return Encoder(content, config.data.window, config.data.overlap)
 
 

@@ -41,6 +41,8 @@ pieces = "code"
 licences = ["MIT"]
 [sources.german]
 licences = ["MIT"]
+[sources.translated]
+licences = ["MIT"]
 [sources.own]
 licences = ["MIT"]
 files = "own/*.jsonl"
@@ -158,6 +160,7 @@ _WORDS = {
     "fool": "fool clown donkey weasel",
     "break": "break smash burn crush",
 }
+_GREEK = str.maketrans("aeioutnrsldh", "αειουτνρσλδη")
 _LISTS = {name: words.split() for name, words in _WORDS.items()}
 
 
@@ -199,7 +202,9 @@ def _rows(draw: _Draw) -> Iterator[tuple[str, int, str, Iterable[str], str]]:
     copied = [f"well {hidden[0]}"]
     yield data.format("attacks"), 1, "direct_injection", copied, "en"
     yield data.format("chat"), 0, "benign_chat", draw.many(180, draw.chat), "en"
-    yield data.format("bfcl"), 0, "benign_chat", draw.many(60, draw.chat), "en"
+    yield data.format("bfcl"), 0, "benign_chat", draw.many(40, draw.chat), "en"
+    asked = [f"{text} ?" for text in draw.many(20, draw.chat)]
+    yield data.format("bfcl"), 0, "benign_chat", asked, "en"
     documents = draw.many(80, draw.document)
     yield data.format("documents"), 0, "benign_document", documents, "en"
     records = draw.many(30, draw.record)
@@ -213,6 +218,11 @@ def _rows(draw: _Draw) -> Iterator[tuple[str, int, str, Iterable[str], str]]:
     for label, category in ((1, "direct_injection"), (0, "benign_chat")):
         german = draw.many(24, lambda label=label: draw.of(_GERMAN[label]))
         yield data.format("german"), label, category, german, "de"
+    # Line by line the same text, in a script that the encoder does not know.
+    english = draw.many(12, draw.sentence)
+    yield data.format("translated"), 0, "benign_document", english, "en"
+    greek = [text.translate(_GREEK) for text in english]
+    yield data.format("translated"), 0, "benign_document", greek, "el"
     own = draw.many(12, draw.attack)
     yield "own/attacks.jsonl", 1, "prompt_leak", own, "en"
     own = [f"{draw.sentence()} ; {draw.chat()}" for _ in range(12)]

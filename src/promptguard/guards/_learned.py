@@ -98,7 +98,7 @@ class Learned(Guard):
         """Ask the model about every reading, nearly always the clean one alone."""
         unsure = []
         found = set()
-        for reading in text.readings:
+        for reading in (*text.readings, *text.decoded):
             scores = yield from classify(
                 self.model, reading.text, text.role, self.revision, self.calibration
             )

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..errors import ConfigError, unknown
+from ..guard import Inspection
+from ..text import Text
+from ..verdict import Action, Finding
 from ._learned import FPR, Learned, stated
 
 __all__ = ["HarmfulRequest", "PromptInjection", "Toxicity"]
@@ -18,7 +21,9 @@ class PromptInjection(Learned):
 
     The role decides how a text is read: what is a request in the user's own words is
     an attack in a tool's output. Long texts are read in overlapping windows, to their
-    end; a finding spans the flagged windows, not the words of the attack.
+    end; a finding spans the flagged windows, not the words of the attack. What is
+    written in codes, ciphers or an odd spelling is read in plain letters as well; a
+    text with more codes in codes than are undone is flagged as ``undecoded``.
 
     Args:
         fpr: Share of benign texts that may be flagged: 0.001, 0.005, 0.01, 0.02 or
@@ -42,6 +47,14 @@ class PromptInjection(Learned):
     """
 
     known: ClassVar[tuple[str, ...]] = ("injection",)
+
+    def inspect(self, text: Text) -> Inspection:
+        """Ask the model, and tell of what could not be put into plain letters."""
+        yield from super().inspect(text)
+        if text.undecoded:
+            # Never blocked for it, and never passed over in silence either.
+            whole = 0, len(text.original)
+            yield Finding("undecoded", 1.0, *whole, action=Action.FLAG)
 
 
 @dataclass(frozen=True, kw_only=True)
