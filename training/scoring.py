@@ -130,7 +130,7 @@ def judge(
         for place, verdict in zip(places, verdicts, strict=True):
             scores = dict.fromkeys(labels, 0.0)
             for f in verdict.findings:
-                if f.guard not in names:
+                if f.guard not in names and f.label in scores:
                     scores[f.label] = max(scores[f.label], f.score)
             flagged = frozenset(
                 names[f.guard] for f in verdict.findings if f.guard in names
