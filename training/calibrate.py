@@ -32,7 +32,7 @@ from .rows import (
     load_sources,
     read_rows,
 )
-from .scoring import scores_by_label
+from .scoring import judge_all
 from .stage import write_atomically
 
 __all__ = ["BUCKETS", "Measured", "make", "points", "setting"]
@@ -101,10 +101,10 @@ def _measured(
     texts: Sequence[_ToMeasure], bundle: Bundle, encoder: Encoder
 ) -> Iterator[Measured]:
     rows = [text.row for text in texts]
-    found = scores_by_label(rows, "calibrate", model=str(bundle.path))
-    for text, scores in zip(texts, found, strict=True):
+    found = judge_all(rows, "calibrate", model=str(bundle.path))
+    for text, judged in zip(texts, found, strict=True):
         windows = _windows(encoder, text.row)
-        for label, score in scores.items():
+        for label, score in judged.scores.items():
             if label in text.row.labels:
                 yield Measured(
                     label=label,

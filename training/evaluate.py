@@ -30,7 +30,7 @@ from .sources import read
 from .stage import write_atomically
 from .tables import markdown
 
-__all__ = ["PARTS", "evaluate", "make", "markdown"]
+__all__ = ["PARTS", "evaluate", "head_of", "make", "markdown"]
 
 PARTS = ("sets", "evasion", "latency")
 
@@ -81,19 +81,10 @@ def evaluate(
             raise PipelineError(
                 f"unknown part {part!r} of an evaluation. Known: {', '.join(PARTS)}"
             )
-    bundle = Bundle.load(model)
     report: dict[str, Any] = {
         "what": "PromptInjection().check_batch over public test sets and sources that "
         "were kept out of training",
-        "command": command,
-        "machine": _machine(),
-        "versions": {n: version(n) for n in ("numpy", "onnxruntime", "tokenizers")}
-        | {"python": platform.python_version()},
-        "bundle": {
-            "name": bundle.name,
-            "digest": bundle.digest,
-            "model.onnx": hashlib.sha256(bundle.model).hexdigest(),
-        },
+        **head_of(model, command),
         "fpr": config.evaluate.fpr,
     }
     if "sets" in parts:
@@ -105,6 +96,22 @@ def evaluate(
     if "latency" in parts:
         report["latency"] = timing.measure(config, _away(config, "unseen"), model)
     return report
+
+
+def head_of(model: str | None, command: str) -> dict[str, Any]:
+    """What a report is of, and how to make it again."""
+    bundle = Bundle.load(model)
+    return {
+        "command": command,
+        "machine": _machine(),
+        "versions": {n: version(n) for n in ("numpy", "onnxruntime", "tokenizers")}
+        | {"python": platform.python_version()},
+        "bundle": {
+            "name": bundle.name,
+            "digest": bundle.digest,
+            "model.onnx": hashlib.sha256(bundle.model).hexdigest(),
+        },
+    }
 
 
 def judge(config: Config, model: str | None) -> list[Judged]:

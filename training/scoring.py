@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,12 +24,12 @@ from promptguard.runtime.bundle import Bundle
 from .rows import Row
 
 __all__ = [
+    "Judgement",
     "Scored",
-    "label_scores",
-    "labels_of",
+    "judge",
+    "judge_all",
     "score",
     "score_all",
-    "scores_by_label",
 ]
 
 T = TypeVar("T")
@@ -89,25 +89,57 @@ def score(
     return [found[place] for place in range(len(rows))]
 
 
-def label_scores(rows: Sequence[Row], *, model: str | None) -> list[dict[str, float]]:
-    """The highest score of each label that the model has and a guard looks for.
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one text with every label.
+
+    Args:
+        scores: The highest score of its windows, by label; 0 without a token.
+        flagged: The names of the guards, of those asked, that flag it.
+    """
+
+    scores: Mapping[str, float]
+    flagged: frozenset[Any]
+
+
+def judge(
+    rows: Sequence[Row],
+    *,
+    model: str | None,
+    guards: Mapping[Any, Toxicity | HarmfulRequest] | None = None,
+) -> list[Judgement]:
+    """The score of each label that the model has, and what guards decide.
 
     In one check, so that the model runs once for each window.
+
+    Args:
+        guards: By any names; they let pass what they flag.
     """
-    guard = AnyOf(tuple(_lookers(model)))
-    found: dict[int, dict[str, float]] = {}
+    lookers = tuple(_lookers(model))
+    names = {f"guard {place}": key for place, key in enumerate(guards or {})}
+    asked = tuple(
+        replace(guard, name=name)
+        for name, guard in zip(names, (guards or {}).values(), strict=True)
+    )
+    every = AnyOf((*lookers, *asked))
+    labels = [label for guard in lookers for label in _labels_of(guard)]
+    found: dict[int, Judgement] = {}
     for role in sorted({row.role for row in rows}):
         places = [place for place, row in enumerate(rows) if row.role == role]
-        verdicts = guard.check_batch([rows[place].text for place in places], role)
+        verdicts = every.check_batch([rows[place].text for place in places], role)
         for place, verdict in zip(places, verdicts, strict=True):
-            scores = {label: 0.0 for part in guard.parts for label in labels_of(part)}
-            for finding in verdict.findings:
-                scores[finding.label] = max(scores[finding.label], finding.score)
-            found[place] = scores
+            scores = dict.fromkeys(labels, 0.0)
+            for f in verdict.findings:
+                if f.guard not in names and f.label in scores:
+                    scores[f.label] = max(scores[f.label], f.score)
+            flagged = frozenset(
+                names[f.guard] for f in verdict.findings if f.guard in names
+            )
+            found[place] = Judgement(scores, flagged)
     return [found[place] for place in range(len(rows))]
 
 
-def labels_of(guard: Guard) -> tuple[str, ...]:
+def _labels_of(guard: Guard) -> tuple[str, ...]:
     """The labels of a guard that asks the model."""
     labels: tuple[str, ...] = getattr(guard, "labels", getattr(guard, "known", ()))
     return labels
@@ -130,15 +162,19 @@ def _lookers(model: str | None) -> Iterator[Guard]:
         yield HarmfulRequest(**every)
 
 
-def scores_by_label(
-    rows: Sequence[Row], what: str, *, model: str | None
-) -> list[dict[str, float]]:
+def judge_all(
+    rows: Sequence[Row],
+    what: str,
+    *,
+    model: str | None,
+    guards: Mapping[Any, Toxicity | HarmfulRequest] | None = None,
+) -> list[Judgement]:
     """The same for many rows, on all cores, with a bar of progress.
 
     Args:
         what: Word before the bar.
     """
-    return _on_all_cores(rows, what, partial(label_scores, model=model))
+    return _on_all_cores(rows, what, partial(judge, model=model, guards=guards))
 
 
 def score_all(
