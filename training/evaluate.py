@@ -19,7 +19,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import Bundle
 
-from . import agreement, evasion, plots, timing
+from . import agreement, evasion, plots, roles, timing
 from .config import Config
 from .counts import GROUPS, Judged, Others, groups, of_set, unseen
 from .data import benchmark_rows
@@ -32,7 +32,7 @@ from .tables import markdown
 
 __all__ = ["PARTS", "evaluate", "head_of", "make", "markdown"]
 
-PARTS = ("sets", "evasion", "latency")
+PARTS = ("sets", "roles", "evasion", "latency")
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -91,6 +91,11 @@ def evaluate(
         if judged is None:
             judged = judge(config, model)
         report |= _counted(judged, config.evaluate.fpr)
+    if "roles" in parts:
+        sets = _away(config, "unseen") | benchmark_rows(
+            config, load_sources(config.sources_file)
+        )
+        report["roles"] = roles.measure(config, sets, model)
     if "evasion" in parts:
         report["evasion"] = evasion.measure(config, _away(config, "unseen"), model)
     if "latency" in parts:

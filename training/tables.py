@@ -96,6 +96,26 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"Agreement by operating point: {rates}."
 
 
+def _roles(found: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "The same words in two roles: requests that are attacks only because of where "
+        "they stand, as a tool's content and as a user's own. AUC against benign "
+        "content of the set, with the role and blind to it."
+    )
+    yield ""
+    yield (
+        "| set | texts | flagged as tool | as user | score higher as tool "
+        "| shift of log-odds | AUC | blind |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name, row in found.items():
+        yield (
+            f"| {name} | {row['texts']} | {row['as tool']:.3f} | {row['as user']:.3f} "
+            f"| {row['higher']:.3f} | {row['median shift']:+.2f} "
+            f"| {_number(row['auc'])} | {_number(row['auc blind'])} |"
+        )
+
+
 def _evasion(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Evasion: each disguise on some of {found['attacks']} attacks and "
@@ -144,6 +164,7 @@ def _latency(found: Mapping[str, Any]) -> Iterator[str]:
 _PARTS = {
     "sets": _sets,
     "unseen": _unseen,
+    "roles": _roles,
     "agreement": _agreement,
     "evasion": _evasion,
     "latency": _latency,
