@@ -156,6 +156,8 @@ class Train:
         threads: Processor threads.
         checkpoint_every: Steps between two checkpoints.
         validate_every: Steps between two looks at the unseen sources.
+        validate_from: Share of the steps before the first look. While the rate is
+            high, the weights are too far from rest to be chosen by a figure.
         validation_rows: Rows of an unseen source and class that are looked at.
         patience: Looks without a gain after which the training ends.
     """
@@ -172,6 +174,7 @@ class Train:
     shares: dict[str, float] = field(default_factory=dict)
     checkpoint_every: int = 200
     validate_every: int = 300
+    validate_from: float = 0.0
     validation_rows: int = 120
     patience: int = 3
 

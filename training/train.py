@@ -191,8 +191,7 @@ class _Run:
             if step % 20 == 0:
                 give_back()
             done = step + 1
-            look = done % self.settings.validate_every == 0 or done == steps
-            if look and self._stale(done):
+            if self._looks(done, steps) and self._stale(done):
                 print(f"no gain on unseen sources since step {self._best()}: ends")
                 break
             if done % self.settings.checkpoint_every == 0 and done < steps:
@@ -200,6 +199,11 @@ class _Run:
         if self.history:
             best = torch.load(self.folder / _BEST, weights_only=True)
             self.model.load_state_dict(best)
+
+    def _looks(self, done: int, steps: int) -> bool:
+        if done < self.settings.validate_from * steps:
+            return False
+        return done % self.settings.validate_every == 0 or done == steps
 
     def _rate(self, step: int) -> float:
         steps = len(self.plan)
