@@ -202,12 +202,16 @@ class Evaluate:
     Args:
         fpr: The operating point that the sets are counted at.
         disguised: Attacks, and as many benign texts, that each disguise is tried on.
+        long: Tokens of a long benign document.
+        lengths: Tokens of the documents that attacks are put into.
         compared: Texts that the int8 and the unquantised model are compared on at most.
         timed: Checks of each length that are timed.
     """
 
     fpr: float = 0.01
     disguised: int = 20
+    long: int = 8_000
+    lengths: tuple[int, ...] = (1_000, 4_000, 32_000)
     compared: int = 3000
     timed: int = 20
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import Bundle
 
-from . import agreement, evasion, plots, roles, timing
+from . import agreement, documents, evasion, plots, roles, timing
 from .config import Config
 from .counts import GROUPS, Judged, Others, groups, of_set, unseen
 from .data import benchmark_rows
@@ -32,7 +32,7 @@ from .tables import markdown
 
 __all__ = ["PARTS", "evaluate", "head_of", "make", "markdown"]
 
-PARTS = ("sets", "roles", "evasion", "latency")
+PARTS = ("sets", "roles", "documents", "evasion", "latency")
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -96,6 +96,9 @@ def evaluate(
             config, load_sources(config.sources_file)
         )
         report["roles"] = roles.measure(config, sets, model)
+    if "documents" in parts:
+        sets = _away(config, "unseen")
+        report["documents"] = documents.measure(config, sets, model)
     if "evasion" in parts:
         report["evasion"] = evasion.measure(config, _away(config, "unseen"), model)
     if "latency" in parts:

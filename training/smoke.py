@@ -72,7 +72,14 @@ def smoke(config: Config, build: str | None = None) -> Config:
             validation_rows=20,
         ),
         calibrate=replace(config.calibrate, least=5, most=40),
-        evaluate=replace(config.evaluate, disguised=2, compared=100, timed=2),
+        evaluate=replace(
+            config.evaluate,
+            disguised=2,
+            long=200,
+            lengths=(100,),
+            compared=100,
+            timed=2,
+        ),
         # What a model of this size reaches says nothing about the release.
         gate=Gate(),
         publish=replace(

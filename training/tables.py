@@ -116,6 +116,26 @@ def _roles(found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _documents(found: Mapping[str, Any]) -> Iterator[str]:
+    benign = found["benign"]
+    yield (
+        f"Of {benign['documents']} benign documents of {benign['tokens']:,} tokens "
+        f"{_share(benign, 'fpr')} are flagged. Attacks in documents of unseen sources, "
+        "by how much of the document stands before them; retention is over recall of "
+        "the same attacks alone."
+    )
+    yield ""
+    places = next(iter(found["attacks"].values()))["by place"]
+    yield f"| tokens | attacks | alone | in | retention | {' | '.join(places)} |"
+    yield f"| ---: | ---: | ---: | ---: | ---: |{' ---: |' * len(places)}"
+    for length, row in found["attacks"].items():
+        by_place = " | ".join(map(_number, row["by place"].values()))
+        yield (
+            f"| {int(length):,} | {row['attacks']} | {_number(row['recall plain'])} "
+            f"| {_number(row['recall'])} | {_number(row['retention'])} | {by_place} |"
+        )
+
+
 def _evasion(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Evasion: each disguise on some of {found['attacks']} attacks and "
@@ -165,6 +185,7 @@ _PARTS = {
     "sets": _sets,
     "unseen": _unseen,
     "roles": _roles,
+    "documents": _documents,
     "agreement": _agreement,
     "evasion": _evasion,
     "latency": _latency,
