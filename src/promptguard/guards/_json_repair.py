@@ -49,7 +49,7 @@ def repairs(text: str) -> tuple[Edit, ...] | None:
         return None
 
 
-_FENCE = re.compile(r"```[\w-]*[ \t]*\n?\s*(?=[{\[])")
+_FENCE = re.compile(r"```[\w-]*\s*(?=[{\[])")
 _OPENING = re.compile(r"[{\[]")
 
 
