@@ -69,6 +69,7 @@ OWNERS = {
     "_json_repair": "Json",
     "_keywords": "Keywords",
     "_lexicon": "Profanity",
+    "_learned": None,
     "_links": "Urls",
     "_masked": "Profanity",
     "_pii": "PII",

@@ -112,7 +112,7 @@ SPELT = {
     "Lisu": lambda text: text.upper().translate(
         str.maketrans("AEINORSTUVW", "ꓮꓰꓲꓠꓳꓣꓢꓔꓴꓦꓪ")
     ),
-    "African letters": swapped("bdgkstvzeo", "ɓɗɠƙʂƭʋʐɛɔ"),
+    "African letters": swapped("bdgkstuzeo", "ɓɗɠƙʂƭʋʐɛɔ"),
     "strokes": swapped("dhlotbz", "đħłøŧƀƶ"),
     "small capitals": lambda text: text.lower().translate(
         str.maketrans("abcdefghijklmnoprstuvwyz", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ")

@@ -54,6 +54,7 @@ def _work(module: str) -> Callable[[Config, Mapping[str, Path], Path], None]:
 
 
 PHRASES = Path(__file__).parent / "phrases.toml"
+FRAMINGS = Path(__file__).parent / "framings.toml"
 
 
 def _source_files(config: Config) -> list[Path]:
@@ -72,6 +73,25 @@ def _encoder_files(config: Config) -> list[Path]:
     folder = config.encoder_folder()
     names = ("config.json", "model.safetensors", "tokenizer.json")
     return [folder / name for name in names]
+
+
+_ADAPTED = ("adapt/config.json", "adapt/model.safetensors", "adapt/tokenizer.json")
+
+
+def _unlabelled(config: Config) -> list[Path]:
+    from . import sources
+
+    names = {*config.vocabulary.texts, *config.adapt.pairs}
+    return sources.files(config, names) if names else []
+
+
+def _entries(config: Config) -> object:
+    """What the table says of the sources that are read without their labels."""
+    from .rows import load_sources
+
+    table = load_sources(config.sources_file).training
+    names = sorted({*config.vocabulary.texts, *config.adapt.pairs} & set(table))
+    return {name: [table[name].use, table[name].role] for name in names}
 
 
 def _windows(config: Config) -> list[int]:
@@ -112,7 +132,7 @@ STAGES = (
         "sources",
         "every source as rows, with its licence and the hashes of its files",
         _work("sources"),
-        settings=lambda config: config.sources,
+        settings=lambda config: [config.sources, config.heads],
         files=_source_files,
     ),
     Stage(
@@ -125,40 +145,56 @@ STAGES = (
         reading=True,
     ),
     Stage(
+        "vocabulary",
+        "pieces for the scripts that the encoder's tokenizer hardly knows",
+        _work("vocabulary"),
+        settings=lambda config: [config.vocabulary, _entries(config)],
+        files=lambda config: [*_encoder_files(config), *_unlabelled(config)],
+    ),
+    Stage(
+        "adapt",
+        "the encoder learns those pieces, on texts without labels",
+        _work("adapt"),
+        needs=("vocabulary",),
+        settings=lambda config: [config.adapt, config.vocabulary, _entries(config)],
+        files=lambda config: [*_encoder_files(config), *_unlabelled(config)],
+        resumes=True,
+    ),
+    Stage(
         "augment",
         "texts into rows of one window, with attacks planted in them",
         _work("augment"),
-        needs=("data",),
-        reads=("data/train.jsonl.gz", "data/heldout.jsonl.gz"),
+        needs=("data", "adapt"),
+        reads=("data/train.jsonl.gz", "data/heldout.jsonl.gz", "adapt/tokenizer.json"),
         reading=True,
         settings=lambda config: [config.augment, config.data],
         files=lambda config: [
             config.sources_file,
             PHRASES,
-            *_encoder_files(config)[2:],
+            FRAMINGS,
         ],
     ),
     Stage(
         "train",
         "fine-tune the encoder with a head per label set",
         _work("train"),
-        needs=("data", "augment"),
-        reads=("data/unseen.jsonl.gz", "augment/train.jsonl.gz"),
+        needs=("data", "adapt", "augment"),
+        reads=("data/unseen.jsonl.gz", "augment/train.jsonl.gz", *_ADAPTED),
         settings=lambda config: [
             config.train,
             config.heads,
             *_windows(config),
             config.data.unseen_languages,
         ],
-        files=_encoder_files,
         resumes=True,
     ),
     Stage(
         "temperature",
         "make the scores probabilities, on rows held out of training",
         _work("temperature"),
-        needs=("augment", "train"),
+        needs=("adapt", "augment", "train"),
         reads=(
+            "adapt/tokenizer.json",
             "augment/heldout.jsonl.gz",
             "train/config.json",
             "train/model.safetensors",
@@ -175,13 +211,13 @@ STAGES = (
         "quantize",
         "int8 weights that decide alike, in a folder the library can load",
         _work("quantize"),
-        needs=("augment", "export"),
+        needs=("adapt", "augment", "export"),
         reads=(
+            "adapt/tokenizer.json",
             "augment/train.jsonl.gz",
             *(f"export/{name}" for name in ("config.json", "model.onnx")),
         ),
         settings=lambda config: [config.name, *_windows(config)],
-        files=lambda config: _encoder_files(config)[2:],
         reading=True,
     ),
     Stage(
@@ -190,7 +226,7 @@ STAGES = (
         _work("calibrate"),
         needs=("data", "quantize"),
         reads=(
-            "data/benign.jsonl.gz",
+            "data/heldout.jsonl.gz",
             *(f"quantize/{name}" for name in ("bundle.json", "model.onnx")),
             "quantize/tokenizer.json",
         ),

@@ -19,26 +19,38 @@ from tqdm import tqdm
 from promptguard.runtime.encode import Encoder
 from promptguard.text import Text
 
-from .compose import Composer, Phrases, crop, planted_strings
+from .compose import Composer, Framings, Phrases, crop, planted_strings
 from .config import Config
 from .disguises import FORGING, by_tier
-from .rows import Row, Sources, hard, load_sources, read_rows, write_rows
+from .rows import (
+    INJECTION,
+    OTHER_CATEGORIES,
+    Row,
+    hard,
+    load_sources,
+    read_rows,
+    write_rows,
+)
 from .stage import write_atomically
 
 __all__ = ["make"]
 
 PHRASES = Path(__file__).parent / "phrases.toml"
+FRAMINGS = Path(__file__).parent / "framings.toml"
 
 # What a canonical form may not bring back. Codes and containers (tier B) are for a
 # decoder: to this model a code looks the same whether an attack is in it or not.
 _DISGUISES = tuple(d for tier in "AC" for d in by_tier(tier) if d not in FORGING)
 _PROSE = frozenset({"benign_document", "hard_negative", "benign_conversation"})
+# Of the rows of other heads that are read as content, not as somebody's own words.
+_CONTENT = 0.25
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write train and heldout, rows of one window each, and how many there are."""
-    maker = _Maker(config, load_sources(config.sources_file))
+    tokenizer = (needed["adapt"] / "tokenizer.json").read_bytes()
+    maker = _Maker(config, tokenizer)
     summary = {}
     for name, share, key in (
         ("train", 1.0, "train"),
@@ -49,23 +61,23 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         made = maker.windows(rows, name, share)
         write_rows(out / f"{name}.jsonl.gz", made)
         summary[key] = _count(made)
-        attacks = sum(row.attack for row in made)
-        part = attacks / max(1, len(made))
-        print(f"{name}: {len(made):,} rows of one window, {part:.0%} attacks")
+        known = [row for row in made if INJECTION in row.labels]
+        attacks = sum(row.attack for row in known)
+        part = attacks / max(1, len(known))
+        print(
+            f"{name}: {len(made):,} rows of one window; {part:.0%} of {len(known):,} "
+            "are attacks"
+        )
     text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
     write_atomically(out / "summary.json", text.encode())
 
 
 class _Maker:
-    def __init__(self, config: Config, sources: Sources) -> None:
+    def __init__(self, config: Config, tokenizer: bytes) -> None:
         self.seed = config.seed
         self.settings = config.augment
-        self.sources = sources
-        self.encoder = Encoder(
-            (config.encoder_folder() / "tokenizer.json").read_bytes(),
-            config.data.window,
-            config.data.overlap,
-        )
+        self.sources = load_sources(config.sources_file)
+        self.encoder = Encoder(tokenizer, config.data.window, config.data.overlap)
         self.room = config.data.window - 2
 
     def windows(self, rows: Sequence[Row], name: str, share: float) -> list[Row]:
@@ -87,6 +99,8 @@ class _Maker:
         spans = self.encoder.tokens(row.text)[1]
         if row.category == "indirect_injection_bare":
             return [row] if len(spans) <= self.room else []
+        if row.category in OTHER_CATEGORIES:
+            return self._of_others(row, rng)
         role = row.role
         if rng.random() < (0.25 if row.attack or role == "tool" else 0.0):
             # Users paste documents, and overrides turn up in what tools return.
@@ -101,6 +115,15 @@ class _Maker:
         # What tools return is often short: shortness must not look like an attack.
         room = self.room if rng.random() < 0.5 else rng.randint(16, self.room)
         return [replace(row, role=role, text=crop(self.encoder, row.text, rng, room))]
+
+    def _of_others(self, row: Row, rng: random.Random) -> list[Row]:
+        """A row of another head: what it says is the same in either role."""
+        spans = self.encoder.tokens(row.text)[1]
+        # It means the same in a document, but an order there is an attack.
+        content = INJECTION not in row.labels and rng.random() < _CONTENT
+        role = "tool" if content else row.role
+        # What makes it one may stand where a longer one would be cut.
+        return [replace(row, role=role)] if len(spans) <= self.room else []
 
     def _composed(
         self, rows: Sequence[Row], rng: random.Random, share: float
@@ -119,9 +142,11 @@ class _Maker:
             encoder=self.encoder,
             room=self.room,
             phrases=Phrases(PHRASES),
+            framings=Framings(FRAMINGS),
             attacks=[row for row in direct if len(row.text) < 320],
             bare=planted_strings(bare["bipia_train"]),
             requests=[row for row in rows if _request(row)],
+            questions=[row for row in rows if _question(row)],
             pieces=dict(pieces),
         )
         if not composer.attacks or not composer.requests or "prose" not in pieces:
@@ -136,6 +161,9 @@ class _Maker:
             (self.settings.pasted, composer.pasted),
             (self.settings.noticed, composer.noticed),
             (self.settings.questions, composer.question),
+            (self.settings.asked * bool(composer.questions), composer.asked),
+            (self.settings.framed, composer.framed),
+            (self.settings.freed, composer.freed),
         ):
             made += [compose(rng) for _ in range(int(count * share))]
         return [row for row in made if self._fits(row)]
@@ -149,7 +177,7 @@ class _Maker:
         """As many attacks as benign rows, written so that the reading stays changed."""
         made: list[Row] = []
         for attack in (True, False):
-            part = [row for row in rows if row.attack == attack]
+            part = [row for row in rows if (row.attack if attack else row.benign)]
             for row in rng.sample(part, min(count, len(part))):
                 able = [each for each in _DISGUISES if each.applies(row.text)]
                 if not able:
@@ -168,7 +196,7 @@ class _Maker:
         found = [
             replace(row, text=sentence, role=rng.choice(("user", "tool")))
             for row in rows
-            if not row.attack and row.category in _PROSE
+            if row.benign and row.category in _PROSE
             for sentence in _SENTENCE.split(row.text)
             if 25 <= len(sentence) <= 250 and hard(sentence)
         ]
@@ -183,15 +211,26 @@ class _Maker:
 def _request(row: Row) -> bool:
     """True for a short request in the user's own words."""
     return (
-        row.category == "benign_chat"
-        and row.source in {"bfcl", "clinc_oos", "slabs"}
+        row.category in {"benign_chat", "benign_code_request", "hard_negative"}
+        and row.source in {"bfcl", "clinc_oos", "own_benign", "slabs"}
+        and row.role == "user"
         and 12 <= len(row.text) <= 240
+    )
+
+
+def _question(row: Row) -> bool:
+    """True for a short question about the world or about the asker's own affairs."""
+    return (
+        row.category == "benign_chat"
+        and row.source in {"banking77", "bfcl", "clinc_oos", "xquad"}
+        and 12 <= len(row.text) <= 200
+        and row.text.rstrip().endswith(("?", "？", "؟"))
     )
 
 
 def _count(rows: Sequence[Row]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for row in rows:
-        sign = "attack" if row.attack else "benign"
+        sign = "attack" if row.positive else "benign"
         counts[f"{row.source} {row.role} {sign}"] += 1
     return dict(counts)

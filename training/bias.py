@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .metrics import interval
 from .overlap import folded
-from .rows import Row
+from .rows import INJECTION, Row
 
 __all__ = ["FACTOR", "TERMS", "Share", "by_language", "by_terms"]
 
@@ -73,6 +73,7 @@ class Share:
 
 def by_language(rows: Sequence[Row]) -> list[Share]:
     """A share for each language, those with most texts first."""
+    rows = [row for row in rows if INJECTION in row.labels]
     groups = ((row.lang or "unknown", row.attack) for row in rows)
     return sorted(
         _shares("language", groups, _whole(rows)), key=lambda s: (-s.count, s.name)
@@ -96,6 +97,7 @@ def by_terms(rows: Sequence[Row], terms: Path = TERMS) -> list[Share]:
     phrases = [
         (f" {w} ", key) for key, all_ in wanted.items() for w in all_ if " " in w
     ]
+    rows = [row for row in rows if INJECTION in row.labels]
     english = [row for row in rows if row.lang in ("en", None)]
     found: defaultdict[str, list[tuple[str, bool]]] = defaultdict(list)
     for row in english:

@@ -11,7 +11,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import NEEDED, Bundle
 
-from .augment import PHRASES
+from .augment import FRAMINGS, PHRASES
 from .config import Config
 from .evaluate import markdown
 from .folder import read_statement, write_statement
@@ -24,11 +24,11 @@ __all__ = ["card", "make"]
 _CARD = """\
 # {name}
 
-The model inside promptguard: prompt injection, for text in a user's own words and for
-text that a tool, a document or a page brought in.
+The model inside promptguard: {tells}, for text in a user's own words and for text that
+a tool, a document or a page brought in.
 
 - encoder: all-MiniLM-L6-v2 (Apache-2.0), 6 layers, 384 wide, fine-tuned; the mean over
-  its tokens; one linear head. The role of the text is its token type.
+  its tokens; a linear head for each of {heads}. The role of the text is its token type.
 - input: promptguard's clean reading of the text, reading version {reading}, in windows
   of {window} tokens that overlap by {overlap}. Every window is scored by itself.
 - output: a calibrated probability for each window. Thresholds by false-positive rate,
@@ -40,18 +40,20 @@ text that a tool, a document or a page brought in.
 ## What it is for, and what not
 
 It tells attempts to turn a model against its operator from ordinary text: overrides,
-jailbreaks, prompt extraction, and instructions planted in content. It is one layer. It
-does not tell harmful requests from harmless ones, and a patient attacker will find
-wordings it misses. It reads English well; its vocabulary knows few Chinese, Japanese or
-Thai words, and says so in the coverage of the verdict. A finding spans the flagged
-windows, not the words of the attack.
-
+jailbreaks, prompt extraction, and instructions planted in content. It is one layer, and
+a patient attacker will find wordings it misses. It reads English well; its vocabulary
+knows few Chinese, Japanese or Thai words, and says so in the coverage of the verdict. A
+finding spans the flagged windows, not the words of the attack.
+{others}
 ## Data
 
 Only sources under open licences. Test sets were never trained on or selected by, and a
 training text that shares eight words in a row with one of them was left out. The unseen
 sources were kept out of training whole, and of thresholds too; benign texts out of the
 {held_out:.0%} of every other source that were held out set these.
+
+Attacks are all rows that one of the heads looks for. A head learned only from the rows
+whose source labels what it tells.
 
 | source | licences | attacks | benign | origin |
 | --- | --- | ---: | ---: | --- |
@@ -66,6 +68,24 @@ attacks and benign ones, are written as somebody might to get past a detector.
 ## Figures
 
 {report}"""
+
+
+_TELLS = {
+    "injection": "prompt injection",
+    "toxicity": "toxicity",
+    "harmful_request": "harmful requests",
+}
+_OTHERS = {
+    "toxicity": """
+It tells insults, threats, hate and obscenity as annotators of Wikipedia's talk pages,
+of tweets and of comments saw them, who disagree. Names of groups of people, words that
+are quoted and words among friends are flagged too often.
+""",
+    "harmful_request": """
+It tells requests for help with harm from harmless ones in the same words, mostly in
+English. It does not judge answers, and a purpose that is made up gets past it.
+""",
+}
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -84,7 +104,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "data": digest(needed["augment"] / "train.jsonl.gz"),
         "table": digest(config.sources_file),
         "encoder": digest(config.encoder_folder() / "model.safetensors"),
-        "sources": [*inputs(needed["sources"]), _wordings()],
+        "sources": [*inputs(needed["sources"]), *_wordings()],
     }
     write_statement(out, statement)
     release = Path(config.release)
@@ -95,15 +115,18 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     Bundle.load(str(release))
 
 
-def _wordings() -> dict[str, Any]:
-    """The one input that is no source: our own wordings, which attacks are made of."""
-    return {
-        "name": "phrases",
-        "file": PHRASES.name,
-        "sha256": digest(PHRASES),
-        "licences": ["Apache-2.0"],
-        "use": "train",
-    }
+def _wordings() -> list[dict[str, Any]]:
+    """The inputs that are no sources: our own wordings, which rows are made of."""
+    return [
+        {
+            "name": path.stem,
+            "file": path.name,
+            "sha256": digest(path),
+            "licences": ["Apache-2.0"],
+            "use": "train",
+        }
+        for path in (PHRASES, FRAMINGS)
+    ]
 
 
 def card(
@@ -121,6 +144,9 @@ def card(
     figures = markdown(lasting).partition("\n\n")[2]
     return _CARD.format(
         name=config.name,
+        tells=" and ".join(_TELLS.get(head, head) for head, _ in bundle.heads),
+        heads=", ".join(f"`{head}`" for head, _ in bundle.heads),
+        others="".join(_OTHERS.get(head, "") for head, _ in bundle.heads),
         reading=READING_VERSION,
         window=bundle.window,
         overlap=bundle.overlap,

@@ -24,8 +24,15 @@ from .config import Calibrate, Config
 from .errors import PipelineError
 from .folder import read_statement, write_statement
 from .metrics import effective, share_above, share_interval, threshold_at
-from .rows import Row, Sources, load_sources, read_rows
-from .scoring import score_all
+from .rows import (
+    INJECTION,
+    OTHER_CATEGORIES,
+    Row,
+    Sources,
+    load_sources,
+    read_rows,
+)
+from .scoring import judge_all
 from .stage import write_atomically
 
 __all__ = ["BUCKETS", "Measured", "make", "points", "setting"]
@@ -35,6 +42,7 @@ BUCKETS = (1, 2, 4, 8, 16)
 
 # Sources with fewer texts than this in a bucket count as one.
 _SMALL = 10
+_HEAD = "  role  windows  fpr    threshold   texts  reach it, %  95 % interval"
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -44,27 +52,23 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     bundle = Bundle.load(str(needed["quantize"]))
     encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
     rng = random.Random(f"{config.seed}:calibrate")
-    benign = read_rows(needed["data"] / "benign.jsonl.gz")
-    rows = setting(benign, load_sources(config.sources_file))
-    texts = list(_texts(rows, encoder, bundle.window - 2, config.calibrate.most, rng))
-    scored = score_all(
-        [text.row for text in texts], "calibrate", model=str(needed["quantize"])
-    )
-    measured = [
-        Measured(
-            source=text.row.source,
-            role=text.row.role,
-            windows=_windows(encoder, text.row),
-            score=found.score,
-            pasted=text.pasted,
-        )
-        for text, found in zip(texts, scored, strict=True)
+    held_out = read_rows(needed["data"] / "heldout.jsonl.gz")
+    rows = setting(held_out, load_sources(config.sources_file))
+    room, most = bundle.window - 2, config.calibrate.most
+    texts = list(_texts([r for r in rows if r.benign], encoder, room, most, rng))
+    if others := [row for row in rows if not row.benign]:
+        texts += _texts(others, encoder, room, most, rng)
+    measured = list(_measured(texts, bundle, encoder))
+    labels = [label for _, known in bundle.heads for label in known]
+    table = [
+        row
+        for label in labels
+        for row in points([m for m in measured if m.label == label], config.calibrate)
     ]
-    table = points(measured, config.calibrate)
     statement = read_statement(needed["quantize"])
     statement["operating_points"] = table
     statement["measured_on"] = {
-        "texts": len(measured),
+        "texts": len(texts),
         "sources": sorted({m.source for m in measured}),
         "weighing": "every source the same; sources below 10 texts in a bucket as one",
         "interval": "95 %, Clopper and Pearson over the effective number of texts",
@@ -75,15 +79,17 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     print("\n".join(_lines(table)))
 
 
-def setting(benign: Sequence[Row], sources: Sources) -> list[Row]:
-    """The texts that may set thresholds: those of no unseen source.
+def setting(held_out: Sequence[Row], sources: Sources) -> list[Row]:
+    """The texts that may set thresholds: of no unseen source, and nothing a head seeks.
+
+    A text sets the thresholds of the labels that it is known not to have.
 
     Raises:
         PipelineError: There are none.
     """
     away = sources.used("unseen", "tested")
-    rows = [row for row in benign if row.source not in away and not row.attack]
-    if not rows:
+    rows = [row for row in held_out if row.source not in away and not row.positive]
+    if not any(row.benign for row in rows):
         raise PipelineError(
             "calibrate: no benign text was held out of a training source; raise "
             "[data] held_out"
@@ -91,12 +97,31 @@ def setting(benign: Sequence[Row], sources: Sources) -> list[Row]:
     return rows
 
 
+def _measured(
+    texts: Sequence[_ToMeasure], bundle: Bundle, encoder: Encoder
+) -> Iterator[Measured]:
+    rows = [text.row for text in texts]
+    found = judge_all(rows, "calibrate", model=str(bundle.path))
+    for text, judged in zip(texts, found, strict=True):
+        windows = _windows(encoder, text.row)
+        for label, score in judged.scores.items():
+            if label in text.row.labels:
+                yield Measured(
+                    label=label,
+                    source=text.row.source,
+                    role=text.row.role,
+                    windows=windows,
+                    score=score,
+                    pasted=text.pasted,
+                )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """A benign text that was scored.
 
     Args:
-        pasted: It is content that was read as somebody's own words.
+        pasted: It is content that was read as somebody's own words, or the reverse.
     """
 
     source: str
@@ -104,10 +129,11 @@ class Measured:
     windows: int
     score: float
     pasted: bool = False
+    label: str = INJECTION
 
 
 def points(measured: Sequence[Measured], settings: Calibrate) -> list[dict[str, Any]]:
-    """A row for each role, rate and bucket of lengths.
+    """A row for each role, rate and bucket of lengths; all texts are of one label.
 
     A bucket has enough texts for a rate if their effective number (see
     ``metrics.effective``) is ``least``, and one in the rate. Content that users paste
@@ -177,7 +203,7 @@ def _rate(
             threshold = max(own, shorter, floors[bucket])
             interval = share_interval(scores, threshold)
             yield {
-                "label": "injection",
+                "label": here[0].label,
                 "role": role,
                 "windows": bucket,
                 "fpr": rate,
@@ -242,7 +268,9 @@ def _texts(
                 text = row.text
                 if 0 < length < len(spans):
                     text = text[spans[first][0] : spans[first + length - 1][1]]
-                for role in sorted({"user", row.role}):
+                # What toxic is, is the same in a page; there are comments in some.
+                more = {"tool"} if row.category in OTHER_CATEGORIES else set()
+                for role in sorted({"user", row.role} | more):
                     made = Row(text, role, row.labels, row.source, row.category)
                     yield _ToMeasure(made, pasted=role != row.role)
 
@@ -252,8 +280,12 @@ def _windows(encoder: Encoder, row: Row) -> int:
 
 
 def _lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "  role  windows  fpr    threshold   texts  reach it, %  95 % interval"
+    label = None
     for row in table:
+        if row["label"] != label:
+            label = row["label"]
+            yield f"{label}:"
+            yield _HEAD
         share = span = "-"
         if row["measured"] is not None:
             share = f"{row['measured']:.3%}"

@@ -6,15 +6,16 @@ import json
 import random
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from promptguard.runtime.encode import Encoder
 
 from .rows import Row
 
-__all__ = ["Composer", "Phrases", "crop", "planted_strings"]
+__all__ = ["Composer", "Framings", "Phrases", "commanding", "crop", "planted_strings"]
 
 _PLACE = re.compile(r"\n+|(?<=[.!?。！？])\s*")
 _JSON_VALUE = re.compile(r'(?<=: ")(?:[^"\\]|\\.){4,}(?=")')
@@ -33,6 +34,7 @@ class Phrases:
         self._questions: list[str] = table["questions"]
         self._notices: list[str] = table["notices"]
         self._slots: dict[str, list[str]] = table["slots"]
+        self.commands = frozenset[str](table["commands"])
 
     def override(self, rng: random.Random, goal: str | None = None) -> str:
         return self._fill(rng, rng.choice(self._overrides), goal)
@@ -65,6 +67,55 @@ class Phrases:
         return _SLOT.sub(lambda found: words.get(found[1]) or slot(found), template)
 
 
+class Framings:
+    """Our own role-play and fiction around requests, by language."""
+
+    def __init__(self, path: Path) -> None:
+        self._by_lang: dict[str, dict[str, list[str]]] = tomllib.loads(
+            path.read_text("utf-8")
+        )
+        self.langs = sorted(self._by_lang)
+
+    def framed(self, rng: random.Random, lang: str, request: str) -> str:
+        """A request in a frame, harmless as far as the request is."""
+        words = self._by_lang[lang]
+        parts = [self._frame(rng, words, request)]
+        if rng.random() < 0.5:
+            parts.append(rng.choice(words["closings"]))
+        return _joined(rng, parts)
+
+    def freed(self, rng: random.Random, lang: str, request: str | None) -> str:
+        """The same with words that lift the model's rules: a jailbreak."""
+        words = self._by_lang[lang]
+        request = request or rng.choice(words["asks"])
+        frees = rng.sample(words["free"], rng.choice((1, 1, 2, 2, 3)))
+        frame = self._frame(rng, words, "" if (late := rng.random() < 0.5) else request)
+        # Some are nothing but the words that lift the rules.
+        parts = [frame, *frees] if rng.random() < 0.8 else frees
+        if rng.random() < 0.3:
+            parts.append(rng.choice(words["closings"]))
+        if rng.random() < 0.4:
+            rng.shuffle(parts)
+        if late:
+            parts.append(request)
+        return _joined(rng, parts)
+
+    def _frame(
+        self, rng: random.Random, words: dict[str, list[str]], request: str
+    ) -> str:
+        return rng.choice(words["frames"]).replace("{request}", request).strip()
+
+
+def _joined(rng: random.Random, parts: Sequence[str]) -> str:
+    return rng.choice((" ", " ", " ", "\n", "\n\n")).join(parts)
+
+
+def commanding(text: str, commands: Collection[str]) -> bool:
+    """True for a request that tells its reader to do something, and asks nothing."""
+    words = text.casefold().removeprefix("please ").split(maxsplit=1)
+    return bool(words) and words[0].strip(",:") in commands and "?" not in text
+
+
 @dataclass(frozen=True)
 class Composer:
     """Plants attacks.
@@ -73,19 +124,41 @@ class Composer:
         encoder: Counts tokens and finds the places to cut at.
         room: Tokens of text that a window holds.
         phrases: Our own wordings.
+        framings: Our own role-play and fiction.
         attacks: Published attack texts that work by their wording.
         bare: Published instructions that are attacks only by where they stand.
-        requests: What users ask for; in a document, such a request is an attack.
+        requests: What users ask for. In a document, a command among them is an attack.
+        questions: What users ask, and nothing else; in a document they are harmless.
         pieces: Benign texts to plant in, by kind (prose, json, code).
     """
 
     encoder: Encoder
     room: int
     phrases: Phrases
+    framings: Framings
     attacks: Sequence[Row]
     bare: Sequence[Row]
     requests: Sequence[Row]
+    questions: Sequence[Row]
     pieces: dict[str, Sequence[Row]]
+
+    @cached_property
+    def commands(self) -> Sequence[Row]:
+        """The requests that tell their reader to do something."""
+        commands = self.phrases.commands
+        return [row for row in self.requests if commanding(row.text, commands)]
+
+    @cached_property
+    def by_lang(self) -> dict[str, Sequence[Row]]:
+        """What can be put into a frame, by the languages there are frames in."""
+        return {
+            lang: [
+                row
+                for row in (*self.requests, *self.questions)
+                if (row.lang or "en") == lang
+            ]
+            for lang in self.framings.langs
+        }
 
     def planted(self, rng: random.Random) -> tuple[Row, Row] | None:
         """A piece with an attack in it, and the same piece clean."""
@@ -96,8 +169,11 @@ class Composer:
         if left < 8:
             return None
         piece = crop(self.encoder, source.text, rng, rng.randint(min(16, left), left))
-        # Now and then the attack is all that the tool returned.
-        text = attack if rng.random() < 0.05 else _plant(rng, piece, attack, kind)
+        # Now and then the attack is all that the tool returned; a mere request would
+        # be what somebody wrote to somebody, though.
+        bare = category == "indirect_injection_bare"
+        alone = rng.random() < 0.05 and not bare
+        text = attack if alone else _plant(rng, piece, attack, kind)
         if len(self.encoder.tokens(text)[0]) > self.room:
             return None
         name = f"planted:{source.source}"
@@ -127,6 +203,51 @@ class Composer:
         labels = {"injection": 0}
         return Row(text, "tool", labels, "noticed", "benign_document", source.lang)
 
+    def asked(self, rng: random.Random) -> Row:
+        """A benign piece that holds questions: a title, a FAQ, a ticket, a message."""
+        first = rng.choice(self.questions)
+        lang = first.lang or "en"
+        count = rng.choice((1, 1, 1, 2, 3))
+        like = [row for row in self.questions if (row.lang or "en") == lang]
+        asked = [first.text, *(rng.choice(like).text for _ in range(count - 1))]
+        if rng.random() < 0.25:
+            text = rng.choice(("\n", "\n\n", "\n- ")).join(asked)
+        else:
+            kind = rng.choices(list(self.pieces), [_SHARE[k] for k in self.pieces])[0]
+            pieces = [r for r in self.pieces[kind] if (r.lang or "en") == lang]
+            source = rng.choice(pieces or self.pieces[kind])
+            taken = sum(len(self.encoder.tokens(q)[0]) for q in asked)
+            left = max(8, self.room - taken - 16)
+            piece = crop(self.encoder, source.text, rng, rng.randint(8, left))
+            if kind == "prose" and rng.random() < 0.5:
+                sign = rng.choice(("", "## ", "Q: ", "**", "1. "))
+                text = f"{sign}{asked[0]}{sign.strip() * (sign == '**')}\n{piece}"
+                text = "\n\n".join([text, *asked[1:]])
+            else:
+                text = _plant(rng, piece, " ".join(asked), kind)
+        labels = {"injection": 0}
+        return Row(text, "tool", labels, "asked", "benign_document", lang)
+
+    def framed(self, rng: random.Random) -> Row:
+        """A user's harmless request in role-play or fiction."""
+        lang = self._lang(rng)
+        request = rng.choice(self.by_lang[lang]).text.strip()
+        text = self.framings.framed(rng, lang, request)
+        return Row(text, "user", {"injection": 0}, "framed", "benign_roleplay", lang)
+
+    def freed(self, rng: random.Random) -> Row:
+        """Role-play or fiction that lifts the model's rules."""
+        lang = self._lang(rng)
+        request = None
+        if rng.random() < 0.5:
+            request = rng.choice(self.by_lang[lang]).text.strip()
+        text = self.framings.freed(rng, lang, request)
+        return Row(text, "user", {"injection": 1}, "freed", "jailbreak", lang)
+
+    def _lang(self, rng: random.Random) -> str:
+        able = [lang for lang, rows in self.by_lang.items() if rows]
+        return "en" if rng.random() < 0.6 and "en" in able else rng.choice(able)
+
     def question(self, rng: random.Random) -> Row:
         """A user's harmless request in the words of an attack."""
         labels = {"injection": 0}
@@ -141,11 +262,13 @@ class Composer:
         if draw < 0.66:
             return self.phrases.override(rng), "indirect_injection", "en"
         if draw < 0.74:
-            goal = rng.choice(self.requests).text
+            goal = rng.choice(self.commands or self.requests).text
             return self.phrases.override(rng, goal), "indirect_injection", "en"
         if draw < 0.84:
             return self.phrases.bare(rng), "indirect_injection_bare", "en"
-        pool = self.bare if draw < 0.92 and self.bare else self.requests
+        pool = self.bare if draw < 0.92 and self.bare else self.commands
+        if not pool:
+            return self.phrases.bare(rng), "indirect_injection_bare", "en"
         row = rng.choice(pool)
         return row.text.strip(), "indirect_injection_bare", row.lang
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from .errors import PipelineError
 
 __all__ = [
+    "Adapt",
     "Augment",
     "Calibrate",
     "Config",
@@ -20,6 +21,7 @@ __all__ = [
     "Publish",
     "Sources",
     "Train",
+    "Vocabulary",
     "load",
 ]
 
@@ -77,6 +79,9 @@ class Augment:
         noticed: Benign rows of a document with a harmless notice in it.
         questions: Benign requests in the words of attacks.
         snippets: Benign sentences of documents that use the words of attacks.
+        asked: Benign rows of content that holds users' questions.
+        framed: Benign rows of a request in role-play or fiction.
+        freed: Rows of role-play or fiction that lifts the model's rules.
         disguised: Attacks, and as many benign rows, that are written again in a
             disguise that the library's reading does not take off.
     """
@@ -86,7 +91,52 @@ class Augment:
     noticed: int = 1000
     questions: int = 2000
     snippets: int = 2000
+    asked: int = 0
+    framed: int = 0
+    freed: int = 0
     disguised: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """Which pieces the tokenizer gets, and what for.
+
+    Args:
+        pieces: Pieces that are replaced by what other languages than English need.
+        texts: Sources whose texts show what is needed; the encoder is adapted to them
+            as well. English ones show what cannot be spared.
+    """
+
+    pieces: int = 0
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapt:
+    """How the encoder learns its new pieces, before it learns what an attack is.
+
+    Args:
+        steps: Steps; 0 leaves the encoder as it is.
+        batch: Masked texts in a step, and as many pairs of translations.
+        tokens: Tokens of a text at most.
+        rate: Learning rate of the encoder.
+        piece_rate: Learning rate of the embeddings of the pieces.
+        masked: Share of the tokens that are masked.
+        pairs: Sources whose texts stand in the same order in each language.
+        alignment: Weight of the distance between translations, beside the loss of
+            the masked tokens.
+    """
+
+    steps: int = 0
+    batch: int = 16
+    tokens: int = 96
+    rate: float = 5e-5
+    piece_rate: float = 5e-4
+    masked: float = 0.15
+    pairs: tuple[str, ...] = ()
+    alignment: float = 10.0
+    threads: int = 2
+    checkpoint_every: int = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +151,13 @@ class Train:
         warmup: Share of the steps in which the rates rise.
         balance: How far sources of unlike size are made to count the same: 0 not at
             all, 1 wholly. Attacks and benign rows always count the same.
+        shares: How much a head counts in the loss, by its name; 1 where nothing is
+            said.
         threads: Processor threads.
         checkpoint_every: Steps between two checkpoints.
         validate_every: Steps between two looks at the unseen sources.
+        validate_from: Share of the steps before the first look. While the rate is
+            high, the weights are too far from rest to be chosen by a figure.
         validation_rows: Rows of an unseen source and class that are looked at.
         patience: Looks without a gain after which the training ends.
     """
@@ -117,8 +171,10 @@ class Train:
     dropout: float = 0.1
     threads: int = 2
     balance: float = 0.3
+    shares: dict[str, float] = field(default_factory=dict)
     checkpoint_every: int = 200
     validate_every: int = 300
+    validate_from: float = 0.0
     validation_rows: int = 120
     patience: int = 3
 
@@ -146,12 +202,16 @@ class Evaluate:
     Args:
         fpr: The operating point that the sets are counted at.
         disguised: Attacks, and as many benign texts, that each disguise is tried on.
+        long: Tokens of a long benign document.
+        lengths: Tokens of the documents that attacks are put into.
         compared: Texts that the int8 and the unquantised model are compared on at most.
         timed: Checks of each length that are timed.
     """
 
     fpr: float = 0.01
     disguised: int = 20
+    long: int = 8_000
+    lengths: tuple[int, ...] = (1_000, 4_000, 32_000)
     compared: int = 3000
     timed: int = 20
 
@@ -232,6 +292,8 @@ class Config:
     release: str = "src/promptguard/models"
     sources: Sources = field(default_factory=Sources)
     data: Data = field(default_factory=Data)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    adapt: Adapt = field(default_factory=Adapt)
     augment: Augment = field(default_factory=Augment)
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)

@@ -19,8 +19,9 @@ from .bias import TERMS
 from .config import Config
 from .errors import PipelineError
 from .leakage import Leakage
-from .overlap import groups, repeats
+from .overlap import drawn, groups, repeats
 from .rows import (
+    INJECTION,
     Row,
     Source,
     Sources,
@@ -28,6 +29,7 @@ from .rows import (
     load_sources,
     read_rows,
     read_source,
+    read_texts,
     write_rows,
 )
 from .sources import written
@@ -36,18 +38,19 @@ from .validate import Validation, contradicting, repeated
 
 __all__ = ["PARTS", "benchmark_rows", "files", "make"]
 
-PARTS = ("train", "heldout", "benign", "unseen", "languages")
+PARTS = ("train", "heldout", "benign", "unseen", "languages", "tests")
 
 
 def files(config: Config) -> list[Path]:
     """Every file the stage reads from outside the build folder."""
-    return [*_benchmarks(config).values(), config.sources_file, TERMS]
+    return [*_every_benchmark(config).values(), config.sources_file, TERMS]
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write whole texts: train, heldout, benign (of the held-out ones), unseen.
 
-    Rows of training sources in languages that are not trained on are in ``languages``.
+    Rows of training sources in languages that are not trained on are in ``languages``,
+    and those that a source keeps back to be measured on in ``tests``.
     ``summary.json`` counts what is in each, ``validation.json`` what was odd or left
     out, and why; ``DATA_CARD.md`` tells all of it.
     """
@@ -55,10 +58,12 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     maker = _Maker(config, sources)
     seen = maker.read(sources.used("train"), needed["sources"])
     unseen = maker.read(sources.used("unseen", "tested"), needed["sources"])
-    kept, foreign = maker.chosen(seen, unseen)
+    seen, tests = maker.kept_back(seen)
+    kept, foreign = maker.chosen(seen, [*unseen, *tests])
     training, held_out = maker.split(kept)
-    benign = [row for row in held_out if not row.attack]
-    parts = dict(zip(PARTS, (training, held_out, benign, unseen, foreign), strict=True))
+    benign = [row for row in held_out if row.benign]
+    rows_of = (training, held_out, benign, unseen, foreign, tests)
+    parts = dict(zip(PARTS, rows_of, strict=True))
     for name, rows in parts.items():
         write_rows(out / f"{name}.jsonl.gz", rows)
     _write(out / "summary.json", {name: _count(rows) for name, rows in parts.items()})
@@ -66,7 +71,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "validation": maker.validation.report(),
         "removed": maker.removed,
         "overlap": maker.overlap,
-        "benchmarks": {n: digest(p) for n, p in _benchmarks(config).items()},
+        "benchmarks": {n: digest(p) for n, p in _every_benchmark(config).items()},
     }
     _write(out / "validation.json", report)
     counted = datacard.card(parts, written(needed["sources"]), report)
@@ -75,7 +80,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     write_atomically(out / "DATA_CARD.md", datacard.markdown(counted).encode())
     print(datacard.glance(counted))
     for sign in (True, False):
-        if not any(row.attack == sign for row in training):
+        if not any(row.attack if sign else row.benign for row in training):
             raise PipelineError(
                 f"data: no {'attacks' if sign else 'benign texts'} are left to train "
                 f"on; see what was removed in {out / 'validation.json'}"
@@ -98,8 +103,8 @@ def _write(path: Path, value: Mapping[str, object]) -> None:
 
 
 def _benchmarks(config: Config) -> dict[str, Path]:
-    """Every test set in the data folder, those that are not measured on as well."""
-    root = Path(config.data_root) / "benchmarks" / "injection"
+    """Every test set of injection, those that are not measured on as well."""
+    root = Path(config.data_root) / "benchmarks" / INJECTION
     found = {p.name.removesuffix(".jsonl.gz"): p for p in root.glob("*.jsonl.gz")}
     for name in load_sources(config.sources_file).benchmarks:
         if name not in found:
@@ -113,6 +118,18 @@ def _benchmarks(config: Config) -> dict[str, Path]:
             "whether they were trained on: point --data at the data folder"
         )
     return dict(sorted(found.items()))
+
+
+def _every_benchmark(config: Config) -> dict[str, Path]:
+    """Those, and the test sets of the other folders that sources come from."""
+    found = _benchmarks(config)
+    root = Path(config.data_root) / "benchmarks"
+    folders = {s.folder for s in load_sources(config.sources_file).training.values()}
+    for folder in sorted(folders - {INJECTION}):
+        for path in sorted((root / folder).rglob("*.jsonl.gz")):
+            name = path.relative_to(root).as_posix().removesuffix(".jsonl.gz")
+            found[name] = path
+    return found
 
 
 class _Maker:
@@ -138,6 +155,17 @@ class _Maker:
                     rows.append(replace(row, text=text))
         return rows
 
+    def kept_back(self, rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+        """All rows but those that sources keep back as tests; and these."""
+        out: set[int] = set()
+        for name, source in self.sources.used("train").items():
+            if source.test:
+                places = [p for p, row in enumerate(rows) if row.source == name]
+                own = [rows[place].text for place in places]
+                out |= {places[place] for place in drawn(own, source.test)}
+        kept = [row for place, row in enumerate(rows) if place not in out]
+        return kept, [rows[place] for place in sorted(out)]
+
     def chosen(
         self, rows: list[Row], unseen: Sequence[Row]
     ) -> tuple[list[Row], list[Row]]:
@@ -148,6 +176,8 @@ class _Maker:
             ("a language not trained on", lambda r: _in(r, foreign)),
             ("both labels", contradicting),
             ("duplicate", repeated),
+            ("longer than the table takes", self._longer),
+            ("far more than the table takes", self._spare),
             ("overlap", lambda rows: self._overlapping(rows, unseen)),
             ("near duplicate", _near),
         ):
@@ -171,25 +201,48 @@ class _Maker:
         for name, source in self.sources.used("train").items():
             rng = self.rng(f"cap:{name}")
             own = [row for row in rows if row.source == name]
-            for attack, cap in ((True, source.attacks), (False, source.benign)):
-                part = [row for row in own if row.attack == attack]
+            for positive, cap in ((True, source.attacks), (False, source.benign)):
+                part = [row for row in own if row.positive == positive]
                 if len(part) > cap:
                     rng.shuffle(part)
-                    if not attack and self.config.data.hard_first:
+                    if not positive and self.config.data.hard_first:
                         part.sort(key=lambda row: not hard(row.text))
                     cut[name] = cut.get(name, 0) + len(part) - cap
                 kept += part[:cap]
         self.removed["more than the table takes"] = cut
         return kept
 
+    def _longer(self, rows: Sequence[Row]) -> set[int]:
+        longest = {name: s.longest for name, s in self.sources.training.items()}
+        return {p for p, r in enumerate(rows) if len(r.text) > longest[r.source]}
+
+    def _spare(self, rows: Sequence[Row]) -> set[int]:
+        """Rows of other heads beyond twice what a source gives: none need compare them.
+
+        Most of these sources are many times larger than what is taken of them.
+        """
+        out: set[int] = set()
+        for name, source in self.sources.used("train").items():
+            if not source.marks:
+                continue
+            for positive, cap in ((True, source.attacks), (False, source.benign)):
+                places = [
+                    place
+                    for place, row in enumerate(rows)
+                    if row.source == name and row.positive == positive
+                ]
+                self.rng(f"spare:{name}:{positive}").shuffle(places)
+                out.update(places[2 * cap :])
+        return out
+
     def _overlapping(self, rows: Sequence[Row], unseen: Sequence[Row]) -> set[int]:
         """Rows that share words with an unseen text or with any test set."""
         leakage = Leakage()
         for row in unseen:
             leakage.add(row.source, row.text)
-        for name, path in _benchmarks(self.config).items():
-            for row in read_source(path, Source()):
-                leakage.add(f"benchmark:{name}", Text(row.text).clean.text)
+        for name, path in _every_benchmark(self.config).items():
+            for text in read_texts(path):
+                leakage.add(f"benchmark:{name}", Text(text).clean.text)
         out: set[int] = set()
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for place, row in enumerate(tqdm(rows, "compare", unit="row")):
@@ -233,7 +286,8 @@ def _near(rows: Sequence[Row]) -> set[int]:
     """
     kinds: defaultdict[Any, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
-        kinds[row.role, row.attack].append(place)
+        positive = frozenset(label for label, value in row.labels.items() if value)
+        kinds[row.role, positive].append(place)
     out: set[int] = set()
     for places in kinds.values():
         found = repeats([rows[place].text for place in places])
@@ -242,12 +296,12 @@ def _near(rows: Sequence[Row]) -> set[int]:
 
 
 def _kind(row: Row) -> tuple[str, bool]:
-    return row.source, row.attack
+    return row.source, row.positive
 
 
 def _count(rows: Sequence[Row]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for row in rows:
-        sign = "attack" if row.attack else "benign"
+        sign = "attack" if row.positive else "benign"
         counts[f"{row.source} {row.role} {sign}"] += 1
     return dict(counts)

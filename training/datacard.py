@@ -41,13 +41,14 @@ def card(
         "roles": _tally(row.role for row in rows),
         "characters": {
             "attack": _quantiles([len(row.text) for row in rows if row.attack]),
-            "benign": _quantiles([len(row.text) for row in rows if not row.attack]),
+            "benign": _quantiles([len(row.text) for row in rows if row.benign]),
         },
         "removed": report["removed"],
         "overlap": _by_set(report["overlap"]),
         "odd": _odd(report["validation"]),
         "shares": [s.table() for s in (*by_language(rows), *by_terms(rows))],
         "share of attacks": round(_labels(rows)["share"], 4),
+        "labels": _by_label(rows),
     }
 
 
@@ -65,7 +66,8 @@ def _head(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Data card", "")
     yield (
         "The texts that the model is trained on, before windows are cut and attacks "
-        "planted. `benign` is of `heldout`; `unseen` is never trained on."
+        "planted. `benign` is of `heldout`; `unseen` and `tests` are never trained on. "
+        "Attacks are prompt attacks; by source, they are whatever a head looks for."
     )
     yield ""
     yield from _table(
@@ -87,6 +89,13 @@ def _head(card: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(
         ("characters", *(f"{q:.0%}" for q in _QUANTILES)),
         ((label, *values) for label, values in card["characters"].items()),
+    )
+    yield from ("", "## What is known of them", "")
+    yield "A head learns only from the texts that know its label."
+    yield ""
+    yield from _table(
+        ("label", "texts", "of these it is true"),
+        ((n, c["rows"], c["positive"]) for n, c in card["labels"].items()),
     )
     yield from ("", "## Odd texts", "")
     yield "As they were published; empty ones are left out, the others are cleaned."
@@ -173,13 +182,25 @@ def _odd(validation: Mapping[str, Mapping[str, int]]) -> list[list[Any]]:
 
 
 def _labels(rows: Sequence[Row]) -> dict[str, Any]:
-    attacks = sum(row.attack for row in rows)
-    share = attacks / len(rows) if rows else 0.0
-    return {"attack": attacks, "benign": len(rows) - attacks, "share": share}
+    attacks, benign = (sum(r.attack for r in rows), sum(r.benign for r in rows))
+    share = attacks / (attacks + benign) if attacks + benign else 0.0
+    return {"attack": attacks, "benign": benign, "share": share}
+
+
+def _by_label(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """How many rows know a label, and of how many it is true."""
+    known, positive = Counter[str](), Counter[str]()
+    for row in rows:
+        known.update(row.labels.keys())
+        positive.update(label for label, value in row.labels.items() if value)
+    return {
+        label: {"rows": count, "positive": positive[label]}
+        for label, count in sorted(known.items())
+    }
 
 
 def _sign(row: Row) -> str:
-    return "attack" if row.attack else "benign"
+    return "attack" if row.positive else "benign"
 
 
 def _tally(values: Iterable[str]) -> dict[str, int]:

@@ -19,20 +19,20 @@ from typing import Any
 
 from promptguard.runtime.bundle import Bundle
 
-from . import agreement, evasion, plots, timing
+from . import agreement, documents, evasion, plots, roles, timing
 from .config import Config
 from .counts import GROUPS, Judged, Others, groups, of_set, unseen
 from .data import benchmark_rows
 from .errors import PipelineError
-from .rows import Row, load_sources, read_rows
+from .rows import INJECTION, Row, load_sources, read_rows
 from .scoring import score_all
 from .sources import read
 from .stage import write_atomically
 from .tables import markdown
 
-__all__ = ["PARTS", "evaluate", "make", "markdown"]
+__all__ = ["PARTS", "evaluate", "head_of", "make", "markdown"]
 
-PARTS = ("sets", "evasion", "latency")
+PARTS = ("sets", "roles", "documents", "evasion", "latency")
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -81,10 +81,35 @@ def evaluate(
             raise PipelineError(
                 f"unknown part {part!r} of an evaluation. Known: {', '.join(PARTS)}"
             )
-    bundle = Bundle.load(model)
     report: dict[str, Any] = {
         "what": "PromptInjection().check_batch over public test sets and sources that "
         "were kept out of training",
+        **head_of(model, command),
+        "fpr": config.evaluate.fpr,
+    }
+    if "sets" in parts:
+        if judged is None:
+            judged = judge(config, model)
+        report |= _counted(judged, config.evaluate.fpr)
+    if "roles" in parts:
+        sets = _away(config, "unseen") | benchmark_rows(
+            config, load_sources(config.sources_file)
+        )
+        report["roles"] = roles.measure(config, sets, model)
+    if "documents" in parts:
+        sets = _away(config, "unseen")
+        report["documents"] = documents.measure(config, sets, model)
+    if "evasion" in parts:
+        report["evasion"] = evasion.measure(config, _away(config, "unseen"), model)
+    if "latency" in parts:
+        report["latency"] = timing.measure(config, _away(config, "unseen"), model)
+    return report
+
+
+def head_of(model: str | None, command: str) -> dict[str, Any]:
+    """What a report is of, and how to make it again."""
+    bundle = Bundle.load(model)
+    return {
         "command": command,
         "machine": _machine(),
         "versions": {n: version(n) for n in ("numpy", "onnxruntime", "tokenizers")}
@@ -94,17 +119,7 @@ def evaluate(
             "digest": bundle.digest,
             "model.onnx": hashlib.sha256(bundle.model).hexdigest(),
         },
-        "fpr": config.evaluate.fpr,
     }
-    if "sets" in parts:
-        if judged is None:
-            judged = judge(config, model)
-        report |= _counted(judged, config.evaluate.fpr)
-    if "evasion" in parts:
-        report["evasion"] = evasion.measure(config, _away(config, "unseen"), model)
-    if "latency" in parts:
-        report["latency"] = timing.measure(config, _away(config, "unseen"), model)
-    return report
 
 
 def judge(config: Config, model: str | None) -> list[Judged]:
@@ -136,8 +151,10 @@ def _judged(
 
 def _away(config: Config, use: str) -> dict[str, list[Row]]:
     return {
-        name: list(read(config, name, source))
+        name: rows
         for name, source in load_sources(config.sources_file).used(use).items()
+        # Sources of other heads tell nothing about injection.
+        if (rows := [r for r in read(config, name, source) if INJECTION in r.labels])
     }
 
 

@@ -64,6 +64,16 @@ class TrainingFlow(FlowSpec):
     @step
     def data(self) -> None:
         self._run("data")
+        self.next(self.vocabulary)
+
+    @step
+    def vocabulary(self) -> None:
+        self._run("vocabulary")
+        self.next(self.adapt)
+
+    @step
+    def adapt(self) -> None:
+        self._run("adapt")
         self.next(self.augment)
 
     @step

@@ -68,14 +68,18 @@ def from_encoder(
 
 
 def masked_loss(
-    logits: Mapping[str, Tensor], labels: Mapping[str, Tensor], weights: Tensor
+    logits: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
 ) -> Tensor:
     """Binary cross-entropy over the labels that are known; unknown ones are NaN.
 
     Args:
         logits: By head, rows by labels.
         labels: The same shapes.
-        weights: How much each row counts.
+        weights: The same shapes: how much each label of a row counts. Their mean over
+            all rows of the training is what the head counts, so that a batch in which
+            few rows know a head says little about it.
     """
     losses = []
     for name, head in logits.items():
@@ -83,7 +87,5 @@ def masked_loss(
         loss = nn.functional.binary_cross_entropy_with_logits(
             head.float()[known], labels[name][known], reduction="none"
         )
-        counts = weights.unsqueeze(1).expand_as(known)[known]
-        # A head that knows no row of the batch has a loss of nought, not of NaN.
-        losses.append((loss * counts).sum() / counts.sum().clamp(min=1))
+        losses.append((loss * weights[name][known]).sum() / len(known))
     return torch.stack(losses).sum()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["folded", "groups", "repeats", "runs", "shingles"]
+__all__ = ["drawn", "folded", "groups", "repeats", "runs", "shingles"]
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|\w+")
 _WORDS_IN_RUN = 8
@@ -74,6 +74,25 @@ def groups(texts: Sequence[str], one_in: int = 4) -> list[int]:
             if other != place:
                 parent[root(place)] = root(other)
     return [root(place) for place in range(len(texts))]
+
+
+def drawn(texts: Sequence[str], share: float) -> set[int]:
+    """Places of about this share of the texts: none shares a run with those left.
+
+    Which ones depends on the texts alone, not on their order, so that a test set made
+    of them can be made again from the same file.
+    """
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for place, number in enumerate(groups(texts, one_in=1)):
+        members[number].append(place)
+    out: set[int] = set()
+    for places in members.values():
+        first = min(
+            zlib.crc32(folded(texts[p]).encode("utf-8", "replace")) for p in places
+        )
+        if first % 10_000 < 10_000 * share:
+            out.update(places)
+    return out
 
 
 def _sample(found: set[int], one_in: int) -> Iterable[int]:

@@ -37,7 +37,7 @@ _MOST = 64
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Quantize, and write a bundle that has no operating points yet."""
-    tokenizer = stripped((config.encoder_folder() / "tokenizer.json").read_bytes())
+    tokenizer = stripped((needed["adapt"] / "tokenizer.json").read_bytes())
     write_atomically(out / "tokenizer.json", tokenizer)
     encoder = Encoder(tokenizer, config.data.window, config.data.overlap)
     model = onnx.load(needed["export"] / "model.onnx")

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tomllib
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from .stage import write_atomically
 __all__ = [
     "ATTACK_CATEGORIES",
     "BENIGN_CATEGORIES",
+    "INJECTION",
+    "OTHER_CATEGORIES",
     "Row",
     "Source",
     "Sources",
@@ -26,6 +29,7 @@ __all__ = [
     "read_published",
     "read_rows",
     "read_source",
+    "read_texts",
     "write_rows",
 ]
 
@@ -66,10 +70,17 @@ BENIGN_CATEGORIES = frozenset(
         "hard_negative",
     }
 )
+# Of the other heads: whether they are attacks as well is another question.
+OTHER_CATEGORIES = frozenset(
+    {"harmful_request", "safe_request", "toxic_comment", "plain_comment"}
+)
 # A public test set that tells labels and no categories.
 _MIXED = "mixed"
 
 _USES = ("train", "unseen", "tested", "drop")
+
+INJECTION = "injection"
+"""The label of a prompt attack, and its head."""
 
 # Words that attacks in the training sources use far more often than benign texts do.
 _HARD = (
@@ -96,7 +107,17 @@ class Row:
 
     @property
     def attack(self) -> bool:
-        return bool(self.labels.get("injection"))
+        return self.labels.get(INJECTION) == 1
+
+    @property
+    def benign(self) -> bool:
+        """It is known to be no attack."""
+        return self.labels.get(INJECTION) == 0
+
+    @property
+    def positive(self) -> bool:
+        """It is something that a head looks for."""
+        return any(self.labels.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +141,13 @@ class Source:
     label: str = "label"
     labels: Mapping[str, int] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)
+    folder: str = INJECTION
+    marks: Mapping[str, str | list[str]] = field(default_factory=dict)
+    unsure: Mapping[str, list[str]] = field(default_factory=dict)
+    plain: float = 0.0
+    clean: tuple[str, ...] = ()
+    longest: int = 1_000_000
+    test: float = 0.0
 
     def role_of(self, category: str) -> str:
         """The role a row of this category has by itself."""
@@ -175,6 +203,14 @@ def _source(name: str, value: dict[str, Any]) -> Source:
         )
     if source.hub:
         _check_published(name, source)
+    if source.marks and set(source.categories.values()) - OTHER_CATEGORIES:
+        raise PipelineError(
+            f"source {name!r}: with marks go categories. Known: "
+            f"{', '.join(sorted(OTHER_CATEGORIES))}"
+        )
+    for key in ("plain", "test"):
+        if not 0 <= getattr(source, key) <= 1:
+            raise PipelineError(f"source {name!r}: {key} is a share from 0 to 1")
     return source
 
 
@@ -206,6 +242,9 @@ def read_source(path: Path, source: Source) -> Iterator[Row]:
     Raises:
         PipelineError: A line is not as it has to be; its file and number are named.
     """
+    if source.marks:
+        yield from _read_marked(path, source)
+        return
     for place, record in records(path):
         category, label = _value(place, record, "category", str), _label(place, record)
         known = ATTACK_CATEGORIES if label else BENIGN_CATEGORIES
@@ -222,6 +261,48 @@ def read_source(path: Path, source: Source) -> Iterator[Row]:
             category=category,
             lang=_value(place, record, "lang", str, None),
         )
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """The texts of a file, whatever else stands in it."""
+    for place, record in records(path):
+        yield _value(place, record, "text", str)
+
+
+def _read_marked(path: Path, source: Source) -> Iterator[Row]:
+    """The rows of a source that tells labels of other heads than injection."""
+    for place, record in records(path):
+        found = record.get("labels", {})
+        given = {"label": record["label"]} if "label" in record else {}
+        given |= found if isinstance(found, dict) else {}
+        if wrong := [name for name, value in given.items() if value not in (0, 1)]:
+            raise PipelineError(f"{place}: {wrong[0]!r} is neither 0 nor 1")
+        labels = _marked(given, source)
+        if not labels:
+            raise PipelineError(
+                f"{place}: none of the labels that marks names; there are "
+                f"{', '.join(sorted(given))}"
+            )
+        text = _value(place, record, "text", str)
+        positive = any(labels.values())
+        if zlib.crc32(text.encode("utf-8", "replace")) % 1000 < 1000 * source.plain:
+            labels[INJECTION] = 0
+        category = source.categories[str(int(positive))]
+        lang = _value(place, record, "lang", str, None)
+        role = source.role_of(category)
+        yield Row(text, role, labels, path.stem, category, lang)
+
+
+def _marked(given: Mapping[str, int], source: Source) -> dict[str, int]:
+    labels = {}
+    for ours, theirs in source.marks.items():
+        names = [theirs] if isinstance(theirs, str) else theirs
+        if known := [given[name] for name in names if name in given]:
+            labels[ours] = max(known)
+    for theirs, masked in source.unsure.items():
+        if given.get(theirs):
+            labels = {k: v for k, v in labels.items() if k not in masked}
+    return labels
 
 
 def read_published(path: Path, source: Source) -> Iterator[Row]:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from promptguard import Action, PromptInjection
+from promptguard import (
+    Action,
+    AnyOf,
+    Guard,
+    HarmfulRequest,
+    PromptInjection,
+    Toxicity,
+)
+from promptguard.runtime.bundle import Bundle
 
 from .rows import Row
 
-__all__ = ["Scored", "score", "score_all"]
+__all__ = [
+    "Judgement",
+    "Scored",
+    "judge",
+    "judge_all",
+    "score",
+    "score_all",
+]
+
+T = TypeVar("T")
 
 _BATCH = 32
 
@@ -57,7 +75,11 @@ def score(
         places = [place for place, row in enumerate(rows) if row.role == role]
         verdicts = guard.check_batch([rows[place].text for place in places], role)
         for place, verdict in zip(places, verdicts, strict=True):
-            scores = [f.score for f in verdict.findings if f.guard == "score"]
+            scores = [
+                f.score
+                for f in verdict.findings
+                if f.guard == "score" and f.label == "injection"
+            ]
             decided = {f.guard for f in verdict.findings} & names.keys()
             found[place] = Scored(
                 max(scores, default=0.0),
@@ -65,6 +87,94 @@ def score(
                 verdict.coverage,
             )
     return [found[place] for place in range(len(rows))]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one text with every label.
+
+    Args:
+        scores: The highest score of its windows, by label; 0 without a token.
+        flagged: The names of the guards, of those asked, that flag it.
+    """
+
+    scores: Mapping[str, float]
+    flagged: frozenset[Any]
+
+
+def judge(
+    rows: Sequence[Row],
+    *,
+    model: str | None,
+    guards: Mapping[Any, Toxicity | HarmfulRequest] | None = None,
+) -> list[Judgement]:
+    """The score of each label that the model has, and what guards decide.
+
+    In one check, so that the model runs once for each window.
+
+    Args:
+        guards: By any names; they let pass what they flag.
+    """
+    lookers = tuple(_lookers(model))
+    names = {f"guard {place}": key for place, key in enumerate(guards or {})}
+    asked = tuple(
+        replace(guard, name=name)
+        for name, guard in zip(names, (guards or {}).values(), strict=True)
+    )
+    every = AnyOf((*lookers, *asked))
+    labels = [label for guard in lookers for label in _labels_of(guard)]
+    found: dict[int, Judgement] = {}
+    for role in sorted({row.role for row in rows}):
+        places = [place for place, row in enumerate(rows) if row.role == role]
+        verdicts = every.check_batch([rows[place].text for place in places], role)
+        for place, verdict in zip(places, verdicts, strict=True):
+            scores = dict.fromkeys(labels, 0.0)
+            for f in verdict.findings:
+                if f.guard not in names and f.label in scores:
+                    scores[f.label] = max(scores[f.label], f.score)
+            flagged = frozenset(
+                names[f.guard] for f in verdict.findings if f.guard in names
+            )
+            found[place] = Judgement(scores, flagged)
+    return [found[place] for place in range(len(rows))]
+
+
+def _labels_of(guard: Guard) -> tuple[str, ...]:
+    """The labels of a guard that asks the model."""
+    labels: tuple[str, ...] = getattr(guard, "labels", getattr(guard, "known", ()))
+    return labels
+
+
+def _lookers(model: str | None) -> Iterator[Guard]:
+    """Guards that report every score of the labels that the model has."""
+    there = {label for _, labels in Bundle.load(model).heads for label in labels}
+    # Action.FLAG, because a block would end what the other guards ask.
+    every: dict[str, Any] = {
+        "threshold": 0.0,
+        "model": model,
+        "action": Action.FLAG,
+    }
+    if there.issuperset(PromptInjection.known):
+        yield PromptInjection(**every)
+    if labels := tuple(label for label in Toxicity.known if label in there):
+        yield Toxicity(labels=labels, **every)
+    if there.issuperset(HarmfulRequest.known):
+        yield HarmfulRequest(**every)
+
+
+def judge_all(
+    rows: Sequence[Row],
+    what: str,
+    *,
+    model: str | None,
+    guards: Mapping[Any, Toxicity | HarmfulRequest] | None = None,
+) -> list[Judgement]:
+    """The same for many rows, on all cores, with a bar of progress.
+
+    Args:
+        what: Word before the bar.
+    """
+    return _on_all_cores(rows, what, partial(judge, model=model, guards=guards))
 
 
 def score_all(
@@ -81,8 +191,13 @@ def score_all(
     Args:
         what: Word before the bar.
     """
+    return _on_all_cores(rows, what, partial(score, model=model, rates=rates))
+
+
+def _on_all_cores(
+    rows: Sequence[Row], what: str, ask: Callable[[Sequence[Row]], list[T]]
+) -> list[T]:
     parts = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-    ask = partial(score, model=model, rates=rates)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         bar = tqdm(pool.map(ask, parts), what, total=len(parts), unit="batch")
         return [found for part in bar for found in part]

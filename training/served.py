@@ -174,7 +174,7 @@ class Served(PythonModel):
 
     def _answer(self, verdict: Verdict) -> Answer:
         found = [finding for finding in verdict.findings if finding.guard != "score"]
-        scores = [finding.score for finding in verdict.findings]
+        scores = [f.score for f in verdict.findings if f.label == "injection"]
         action = max((finding.action or Action.ALLOW for finding in found), default=0)
         return Answer(
             action=Action(action).name.lower(),

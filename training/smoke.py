@@ -45,6 +45,18 @@ def smoke(config: Config, build: str | None = None) -> Config:
             overlap=POSITIONS // 8,
             held_out=0.2,
         ),
+        vocabulary=replace(
+            config.vocabulary, pieces=16, texts=("documents", "german", "translated")
+        ),
+        adapt=replace(
+            config.adapt,
+            steps=min(config.adapt.steps, 12),
+            batch=4,
+            tokens=24,
+            pairs=("translated",),
+            checkpoint_every=5,
+            threads=1,
+        ),
         augment=_less(config.augment),
         train=replace(
             config.train,
@@ -60,7 +72,14 @@ def smoke(config: Config, build: str | None = None) -> Config:
             validation_rows=20,
         ),
         calibrate=replace(config.calibrate, least=5, most=40),
-        evaluate=replace(config.evaluate, disguised=2, compared=100, timed=2),
+        evaluate=replace(
+            config.evaluate,
+            disguised=2,
+            long=200,
+            lengths=(100,),
+            compared=100,
+            timed=2,
+        ),
         # What a model of this size reaches says nothing about the release.
         gate=Gate(),
         publish=replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from .fetch import Wanted, fetch
 from .rows import (
     Row,
     Source,
-    Sources,
     load_sources,
     read_published,
     read_source,
@@ -42,16 +41,16 @@ class Found:
     commit: str = ""
 
 
-def files(config: Config) -> list[Path]:
-    """Every file of this machine that the stage reads.
+def files(config: Config, names: Collection[str] | None = None) -> list[Path]:
+    """Every file of this machine that the stage reads, or those of some sources.
 
     Raises:
         PipelineError: One is missing that the Hub does not have either.
     """
-    sources = load_sources(config.sources_file)
     paths = [
         path
-        for name, source in _used(sources).items()
+        for name, source in _used(config).items()
+        if names is None or name in names
         for path in _local(config, name, source).values()
         if path.is_file() or not source.hub
     ]
@@ -61,15 +60,15 @@ def files(config: Config) -> list[Path]:
             f"{missing[0]} is not there ({len(missing)} of {len(paths)} files are "
             "missing); the data lives outside this repository: point --data at it"
         )
-    return [*paths, config.sources_file]
+    return [*paths, config.sources_file] if names is None else paths
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write NAME.jsonl.gz for each source that is used, and ``inventory.json``."""
     inventory: dict[str, Any] = {}
-    for name, source in _used(load_sources(config.sources_file)).items():
+    for name, source in _used(config).items():
         found = find(config, name, source)
-        rows = list(_rows(name, source, found))
+        rows = list(_rows(config, source, name, found))
         if not rows:
             raise PipelineError(
                 f"source {name!r}: no row in {', '.join(found.files)}; set "
@@ -132,14 +131,19 @@ def read(config: Config, name: str, source: Source) -> Iterator[Row]:
     Raises:
         PipelineError: As ``find``, or a line of a file is not as it has to be.
     """
-    yield from _rows(name, source, find(config, name, source))
+    yield from _rows(config, source, name, find(config, name, source))
 
 
-def _rows(name: str, source: Source, found: Found) -> Iterator[Row]:
+def _rows(config: Config, source: Source, name: str, found: Found) -> Iterator[Row]:
     reader = read_published if found.commit else read_source
+    wanted = {label for known in config.heads.values() for label in known}
+    clean = {label: 0 for head in source.clean for label in config.heads.get(head, ())}
     for path in found.files.values():
         for row in reader(path, source):
-            yield replace(row, source=name)
+            labels = row.labels | clean if row.benign else row.labels
+            # A run with fewer heads learns less of the same table.
+            labels = {name: value for name, value in labels.items() if name in wanted}
+            yield replace(row, source=name, labels=labels)
 
 
 def written(folder: Path) -> dict[str, dict[str, Any]]:
@@ -187,11 +191,18 @@ def _entry(source: Source, found: Found) -> dict[str, Any]:
 
 
 def _label(row: Row) -> str:
-    return "attack" if row.attack else "benign"
+    return "attack" if row.positive else "benign"
 
 
-def _used(sources: Sources) -> dict[str, Source]:
-    return {n: s for n, s in sources.training.items() if s.use != "drop"}
+def _used(config: Config) -> dict[str, Source]:
+    """The sources that tell something about a head of the run."""
+    labels = {label for known in config.heads.values() for label in known}
+    return {
+        name: source
+        for name, source in load_sources(config.sources_file).training.items()
+        if source.use != "drop"
+        and (not source.marks or labels.intersection(source.marks))
+    }
 
 
 def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
@@ -206,7 +217,7 @@ def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
             )
         return {path.relative_to(folder).as_posix(): path for path in found}
     file = f"{name}.jsonl.gz"
-    return {file: Path(config.data_root) / "injection" / file}
+    return {file: Path(config.data_root) / source.folder / file}
 
 
 def _from_hub(name: str, source: Source) -> Found:

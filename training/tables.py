@@ -96,6 +96,46 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"Agreement by operating point: {rates}."
 
 
+def _roles(found: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "The same words in two roles: requests that are attacks only because of where "
+        "they stand, as a tool's content and as a user's own. AUC against benign "
+        "content of the set, with the role and blind to it."
+    )
+    yield ""
+    yield (
+        "| set | texts | flagged as tool | as user | score higher as tool "
+        "| shift of log-odds | AUC | blind |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name, row in found.items():
+        yield (
+            f"| {name} | {row['texts']} | {row['as tool']:.3f} | {row['as user']:.3f} "
+            f"| {row['higher']:.3f} | {row['median shift']:+.2f} "
+            f"| {_number(row['auc'])} | {_number(row['auc blind'])} |"
+        )
+
+
+def _documents(found: Mapping[str, Any]) -> Iterator[str]:
+    benign = found["benign"]
+    yield (
+        f"Of {benign['documents']} benign documents of {benign['tokens']:,} tokens "
+        f"{_share(benign, 'fpr')} are flagged. Attacks in documents of unseen sources, "
+        "by how much of the document stands before them; retention is over recall of "
+        "the same attacks alone."
+    )
+    yield ""
+    places = next(iter(found["attacks"].values()))["by place"]
+    yield f"| tokens | attacks | alone | in | retention | {' | '.join(places)} |"
+    yield f"| ---: | ---: | ---: | ---: | ---: |{' ---: |' * len(places)}"
+    for length, row in found["attacks"].items():
+        by_place = " | ".join(map(_number, row["by place"].values()))
+        yield (
+            f"| {int(length):,} | {row['attacks']} | {_number(row['recall plain'])} "
+            f"| {_number(row['recall'])} | {_number(row['retention'])} | {by_place} |"
+        )
+
+
 def _evasion(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Evasion: each disguise on some of {found['attacks']} attacks and "
@@ -144,6 +184,8 @@ def _latency(found: Mapping[str, Any]) -> Iterator[str]:
 _PARTS = {
     "sets": _sets,
     "unseen": _unseen,
+    "roles": _roles,
+    "documents": _documents,
     "agreement": _agreement,
     "evasion": _evasion,
     "latency": _latency,

@@ -15,6 +15,9 @@ from .rows import read_rows
 from .stage import write_atomically
 from .train import encoder_of, examples, logits_of
 
+# Rows of a class.
+_LEAST = 8
+
 __all__ = ["best_temperature", "calibration_error", "make"]
 
 
@@ -23,7 +26,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     model = Classifier.from_pretrained(needed["train"], attn_implementation="eager")
     model = model.eval()
     rows = examples(
-        encoder_of(config), read_rows(needed["augment"] / "heldout.jsonl.gz")
+        encoder_of(config, needed), read_rows(needed["augment"] / "heldout.jsonl.gz")
     )
     logits = logits_of(model, rows)
     report = {}
@@ -52,7 +55,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 
 
 def best_temperature(pairs: Sequence[tuple[float, int]]) -> float:
-    """The temperature with the least cross-entropy, found by golden section."""
+    """The temperature with the least cross-entropy, found by golden section.
+
+    It is 1 where either class has fewer rows than tell anything: the least would be
+    at one end of what is looked at.
+    """
+    true = sum(label for _, label in pairs)
+    if min(true, len(pairs) - true) < _LEAST:
+        return 1.0
     return math.exp(_least(lambda power: _entropy(pairs, math.exp(power)), -2.0, 2.5))
 
 

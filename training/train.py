@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from .config import Config
 from .memory import give_back
 from .metrics import auc, partial_auc, recall_at
 from .model import Classifier, from_encoder, masked_loss
-from .rows import Row, read_rows
+from .rows import INJECTION, Row, read_rows
 from .stage import write_atomically
 
 __all__ = ["Example", "batches", "collate", "examples", "logits_of", "make"]
@@ -36,24 +37,25 @@ class Example:
         ids: Token ids with their frame.
         kind: Token type: 0 for the user's own words, 1 for content.
         labels: The labels that are known.
-        weight: How much the row counts.
+        weights: How much each of them counts.
     """
 
     ids: tuple[int, ...]
     kind: int
     labels: Mapping[str, int]
-    weight: float = 1.0
+    weights: Mapping[str, float]
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Train, keep what tells unseen sources apart best, and say how well it does."""
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
-    encoder = encoder_of(config)
+    encoder = encoder_of(config, needed)
     rows = read_rows(needed["augment"] / "train.jsonl.gz")
-    seen = examples(encoder, rows, weights(rows, config.train.balance))
+    weighed = weights(rows, config.train.balance, config.heads, config.train.shares)
+    seen = examples(encoder, rows, weighed)
     unseen = _Unseen(config, encoder, read_rows(needed["data"] / "unseen.jsonl.gz"))
-    model = from_encoder(config.encoder_folder(), config.heads, config.train.dropout)
+    model = from_encoder(needed["adapt"], config.heads, config.train.dropout)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = _Run(config, model.to(device), seen, unseen, out)
     run.train()
@@ -65,23 +67,25 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     print(unseen.table(model))
 
 
-def encoder_of(config: Config) -> Encoder:
+def encoder_of(config: Config, needed: Mapping[str, Path]) -> Encoder:
     """The run's tokenizer and windows, as the bundle will have them."""
-    content = (config.encoder_folder() / "tokenizer.json").read_bytes()
+    content = (needed["adapt"] / "tokenizer.json").read_bytes()
     return Encoder(content, config.data.window, config.data.overlap)
 
 
 def examples(
-    encoder: Encoder, rows: Sequence[Row], weighed: Sequence[float] | None = None
+    encoder: Encoder,
+    rows: Sequence[Row],
+    weighed: Sequence[Mapping[str, float]] | None = None,
 ) -> list[Example]:
     """The first window of each row; rows without a token are left out."""
     made = []
     for place, row in enumerate(tqdm(rows, "encode", unit="row")):
         pieces = encoder.encode(row.text).pieces
         if pieces:
-            weight = weighed[place] if weighed else 1.0
+            counts = weighed[place] if weighed else dict.fromkeys(row.labels, 1.0)
             kind = int(row.role == "tool")
-            made.append(Example(pieces[0].ids, kind, row.labels, weight))
+            made.append(Example(pieces[0].ids, kind, row.labels, counts))
     return made
 
 
@@ -104,7 +108,7 @@ def batches(
 
 def collate(
     rows: Sequence[Example], heads: Mapping[str, Sequence[str]], device: torch.device
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Inputs, labels and weights of one step, padded to its longest row."""
     longest = max(len(row.ids) for row in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -115,19 +119,25 @@ def collate(
         mask[place, : len(row.ids)] = 1
         kinds[place, : len(row.ids)] = row.kind
     inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": kinds}
-    labels = {
-        name: torch.tensor(
-            [
-                [float(row.labels.get(label, math.nan)) for label in wanted]
-                for row in rows
-            ]
+    labels, weighed = (
+        {
+            name: torch.tensor(
+                [
+                    [float(known(row).get(label, absent)) for label in wanted]
+                    for row in rows
+                ]
+            ).to(device)
+            for name, wanted in heads.items()
+        }
+        for known, absent in (
+            (operator.attrgetter("labels"), math.nan),
+            (operator.attrgetter("weights"), 0.0),
         )
-        for name, wanted in heads.items()
-    }
+    )
     return (
         {name: value.to(device) for name, value in inputs.items()},
-        {name: value.to(device) for name, value in labels.items()},
-        torch.tensor([row.weight for row in rows]).to(device),
+        labels,
+        weighed,
     )
 
 
@@ -181,8 +191,7 @@ class _Run:
             if step % 20 == 0:
                 give_back()
             done = step + 1
-            look = done % self.settings.validate_every == 0 or done == steps
-            if look and self._stale(done):
+            if self._looks(done, steps) and self._stale(done):
                 print(f"no gain on unseen sources since step {self._best()}: ends")
                 break
             if done % self.settings.checkpoint_every == 0 and done < steps:
@@ -190,6 +199,11 @@ class _Run:
         if self.history:
             best = torch.load(self.folder / _BEST, weights_only=True)
             self.model.load_state_dict(best)
+
+    def _looks(self, done: int, steps: int) -> bool:
+        if done < self.settings.validate_from * steps:
+            return False
+        return done % self.settings.validate_every == 0 or done == steps
 
     def _rate(self, step: int) -> float:
         steps = len(self.plan)
@@ -272,7 +286,9 @@ class _Unseen:
         rows = [row for row in rows if row.lang not in foreign]
         by_kind: defaultdict[tuple[str, bool], list[Row]] = defaultdict(list)
         for row in rows:
-            if encoder.encode(row.text).pieces:
+            # Injection alone decides which step is kept: it is what has a released
+            # bundle to fall behind.
+            if INJECTION in row.labels and encoder.encode(row.text).pieces:
                 by_kind[row.source, row.attack].append(row)
         rng = random.Random(f"{config.seed}:validation")
         self.rows: list[Row] = []
@@ -294,7 +310,7 @@ class _Unseen:
         )
 
     def _scores(self, model: Classifier) -> tuple[dict[str, list[float]], list[float]]:
-        logits = logits_of(model, self.examples)["injection"][:, 0].tolist()
+        logits = logits_of(model, self.examples)[INJECTION][:, 0].tolist()
         attacks: defaultdict[str, list[float]] = defaultdict(list)
         benign: list[float] = []
         for row, logit in zip(self.rows, logits, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from .errors import PipelineError
 from .overlap import folded
@@ -42,7 +41,7 @@ class Validation:
     def add(self, row: Row, cleaned: str) -> None:
         """Look at a row as it was published, and at what is left of it when cleaned."""
         counts = self._sources[row.source]
-        counts["attack" if row.attack else "benign"] += 1
+        counts["attack" if row.positive else "benign"] += 1
         counts.update(oddities(row.text))
         if not cleaned and row.text.strip():
             counts["empty"] += 1
@@ -64,25 +63,28 @@ class Validation:
 
 
 def contradicting(rows: Sequence[Row]) -> set[int]:
-    """Places of rows whose text has both labels in the same role.
+    """Places of rows whose text has both values of a label in the same role.
 
     In another role it may have another label: an order in a document is an attack, and
     a user's own is not.
     """
-    labels: defaultdict[tuple[str, str], set[bool]] = defaultdict(set)
+    labels: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     keys = [(row.role, folded(row.text)) for row in rows]
+    both = set[tuple[str, str]]()
     for key, row in zip(keys, rows, strict=True):
-        labels[key].add(row.attack)
-    return {place for place, key in enumerate(keys) if len(labels[key]) > 1}
+        for label, value in row.labels.items():
+            if labels[key].setdefault(label, value) != value:
+                both.add(key)
+    return {place for place, key in enumerate(keys) if key in both}
 
 
 def repeated(rows: Iterable[Row]) -> set[int]:
-    """Places of rows that say what an earlier row of the same role and label says."""
-    seen: set[Any] = set()
+    """Places of rows that say nothing that earlier rows of the same role do not."""
+    seen: defaultdict[tuple[str, str], set[tuple[str, int]]] = defaultdict(set)
     places: set[int] = set()
     for place, row in enumerate(rows):
-        key = (row.role, row.attack, folded(row.text))
-        if key in seen:
+        known = seen[row.role, folded(row.text)]
+        if known.issuperset(row.labels.items()):
             places.add(place)
-        seen.add(key)
+        known.update(row.labels.items())
     return places

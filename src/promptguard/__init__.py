@@ -34,7 +34,7 @@ from .verdict import Action, Finding, Usage, Verdict
 if _typing.TYPE_CHECKING:
     from .conversation import Conversation
     from .guards.canary import Canary
-    from .guards.classifier import PromptInjection
+    from .guards.classifier import HarmfulRequest, PromptInjection, Toxicity
     from .guards.code import Code
     from .guards.invisible import InvisibleText
     from .guards.json import Json
@@ -66,6 +66,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Finding",
     "Guard",
     "GuardError",
+    "HarmfulRequest",
     "Hash",
     "InvisibleText",
     "Json",
@@ -92,6 +93,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Step",
     "Text",
     "Then",
+    "Toxicity",
     "Urls",
     "Usage",
     "Verdict",
@@ -111,6 +113,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
 _GUARDS = {
     "Canary": "canary",
     "Code": "code",
+    "HarmfulRequest": "classifier",
     "InvisibleText": "invisible",
     "Json": "json",
     "Judge": "judge",
@@ -123,6 +126,7 @@ _GUARDS = {
     "Refusal": "refusal",
     "Regex": "text",
     "Secrets": "secrets",
+    "Toxicity": "classifier",
     "Urls": "urls",
 }
 # These are loaded by name as well: a program that only checks texts needs none.

@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
+from itertools import product
 
 from . import _lookalikes as look
+from ._language import known
 from ._offsets import Offsets, Rewrite
 from ._skeleton import latinise
 from ._unicode import EMOJI, ENCLOSING, FOREIGN, LETTERED, MARKS, one_of
 
-__all__ = ["fold"]
+__all__ = ["flag_letters", "fold", "letters_apart"]
 
 
 def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
@@ -47,6 +50,13 @@ def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
 
 _INDICATOR = "[\U0001f1e6-\U0001f1ff]"
 _INDICATORS = re.compile(rf"{_INDICATOR}++(?:[ \n]{{1,4}}+{_INDICATOR}++)*+")
+
+
+def flag_letters(text: str) -> Iterator[tuple[int, int]]:
+    """Where regional indicators make words and not flags."""
+    for match in _INDICATORS.finditer(text):
+        if len(match[0]) > 3 and _flags(match[0]) != match[0]:
+            yield match.span()
 
 
 def _flags(text: str) -> str:
@@ -171,6 +181,11 @@ def _run() -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?<![^\W_]'){letter}(?:{more}){{2,}}+")
 
 
+def letters_apart(text: str) -> Iterator[re.Match[str]]:
+    """Letters that stand alone, three or more in a row, whatever they spell."""
+    return (_ASCII_RUN if text.isascii() else _run()).finditer(text)
+
+
 # What separates letters is at most this many times rarer than the most usual separator.
 MOST_UNUSUAL = 8
 
@@ -256,6 +271,7 @@ _LEET_RUN = re.compile(rf"{_LEET_WORD}(?:{_BETWEEN}{_LEET_WORD})*+")
 _DIGITS = str.maketrans("023456789", "ozeasgtbg")
 _LEET_SIGNS = str.maketrans("@$!", "asi")
 _INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])|(?<=[a-z]{3})\$+(?![a-z0-9@$!])")
+_MOST_ONES = 4
 _MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
 
 
@@ -302,9 +318,16 @@ def _mixes(match: re.Match[str]) -> bool:
 
 
 def _ones(word: str) -> str:
-    """Each 1 as an i or an l, whichever is likelier between its neighbours."""
-    if "1" not in word:
+    """Each 1 as an i or an l, as in a usual word, or by what stands beside it."""
+    ones = word.count("1")
+    if not ones:
         return word
+    if ones <= _MOST_ONES:
+        parts = word.split("1")
+        for choice in product("il", repeat=ones):
+            spelt = "".join(map("".join, zip(parts, (*choice, ""), strict=True)))
+            if known(spelt):
+                return spelt
     letters = ["^", *word, "$"]
     for at, letter in enumerate(letters):
         if letter == "1":

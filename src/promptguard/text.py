@@ -16,10 +16,11 @@ from .errors import ConfigError, unknown
 if TYPE_CHECKING:
     from ._cleaning import Cleaned
     from ._offsets import Offsets
+    from .decode import Decoded
 
 __all__ = ["READING_VERSION", "ROLES", "Reading", "Text"]
 
-READING_VERSION = 1
+READING_VERSION = 2
 """Changes whenever a text would be read differently; a model records what it saw."""
 
 ROLES = (
@@ -46,6 +47,13 @@ def _folding() -> ModuleType:
     from . import _folding
 
     return _folding
+
+
+@cache
+def _decoding() -> ModuleType:
+    from . import decode
+
+    return decode
 
 
 class Reading:
@@ -133,6 +141,7 @@ class Text:
     __slots__ = (
         "_clean",
         "_cleaned",
+        "_decoded",
         "_folded",
         "_unerased",
         "history",
@@ -167,6 +176,7 @@ class Text:
         self._clean: Reading | None = None
         self._folded: Reading | None = None
         self._cleaned: Cleaned | None = None
+        self._decoded: tuple[Decoded | None] | None = None
         self._unerased: tuple[Cleaned, Reading, Reading] | None = None
 
     @property
@@ -212,6 +222,37 @@ class Text:
         """What a pattern should look at: ``folded``, and each reading more, folded."""
         unerased = self._erased()
         return (self.folded,) if unerased is None else (self.folded, unerased[2])
+
+    @property
+    def decoded(self) -> tuple[Reading, ...]:
+        """What a classifier should look at besides: what was disguised, undone.
+
+        Nothing for plain text. Where the text holds codes (Base64, hexadecimal and
+        the like, escapes, Morse), ciphers, hidden characters or words in an odd
+        spelling, one reading: those parts in plain letters, with some text around
+        them. It is at most three times as long as the clean reading.
+        """
+        decoded = self._decode()
+        if decoded is None or not decoded.text:
+            return ()
+        return (self._reading("decoded", decoded.text, decoded.stages),)
+
+    @property
+    def undecoded(self) -> int:
+        """How many codes were found and not undone, because there is no end to them.
+
+        Codes within codes are undone three deep, and 20,000 of each kind. Above 0,
+        more may be coded than ``decoded`` says.
+        """
+        decoded = self._decode()
+        return 0 if decoded is None else decoded.undecoded
+
+    def _decode(self) -> Decoded | None:
+        if self._decoded is None:
+            clean = self.clean
+            found = _decoding().decode(self.original, clean.text, clean._stages)
+            self._decoded = (found,)
+        return self._decoded[0]
 
     def settled(self, limit: int) -> int:
         """The last place up to ``limit`` where the text may be cut, or 0.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import pytest
 
 from promptguard.runtime.encode import Encoder
 from training.__main__ import main
-from training.compose import Composer, Phrases, crop, planted_strings
+from training.augment import FRAMINGS, PHRASES
+from training.compose import Composer, Framings, Phrases, crop, planted_strings
+from training.config import Config, load
 from training.data import PARTS
 from training.overlap import repeats, runs, shingles
 from training.rows import Row, read_rows
-
-PHRASES = Path(__file__).parents[2] / "training" / "phrases.toml"
 
 
 @pytest.fixture
@@ -27,7 +28,13 @@ def data(world: Path) -> Path:
 
 
 @pytest.fixture
-def made(world: Path, data: Path) -> Path:
+def made(world: Path, data: Path, stand_in: Callable[[Config, str, Any], Path]) -> Path:
+    tokenizer = (world / "encoder" / "tokenizer.json").read_bytes()
+    stand_in(
+        load(world / "run.toml"),
+        "adapt",
+        lambda out: (out / "tokenizer.json").write_bytes(tokenizer),
+    )
     assert main(["augment", str(world / "run.toml")]) == 0
     return world / "build" / "augment"
 
@@ -132,7 +139,11 @@ def test_a_test_set_that_is_not_in_the_table_is_kept_away_too(world: Path) -> No
     )
     parts, report = validated(world)
     assert report["overlap"]["chat"] == {"benchmark:unlisted": 2}
-    assert set(report["benchmarks"]) == {"some_test", "some_tool_test", "unlisted"}
+    assert set(report["benchmarks"]) == {
+        *("some_test", "some_tool_test", "unlisted"),
+        # Of a folder that sources of another head come from.
+        "toxicity/some_comments",
+    }
     texts = {row.text for row in parts["train"] + parts["heldout"]}
     assert "what is the weather like in summer" in texts
     assert not any("warmth" in text or "word8" in text for text in texts)
@@ -252,6 +263,8 @@ def test_an_attack_is_planted_whole(kind: str, piece: str, encoder: Encoder) -> 
         attacks=[attack],
         bare=[attack],
         requests=[attack],
+        framings=Framings(FRAMINGS),
+        questions=[],
         pieces={kind: [benign]},
     )
     rng = random.Random(3)

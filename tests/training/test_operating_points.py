@@ -143,7 +143,7 @@ def test_unseen_sources_set_no_threshold(world: Path) -> None:
         for number in range(40)
     ]
     loud = [row(f"a secret garden {n}", "new_documents", "tool") for n in range(40)]
-    write_rows(data / "benign.jsonl.gz", [*rows, *loud])
+    write_rows(data / "heldout.jsonl.gz", [*rows, *loud])
     out = world / "build" / "calibrate"
     out.mkdir()
     calibrate.make(config, {"data": data, "quantize": quantize}, out)
@@ -153,6 +153,44 @@ def test_unseen_sources_set_no_threshold(world: Path) -> None:
     statement = json.loads((out / "bundle.json").read_text())
     assert statement["measured_on"]["sources"] == ["chat", "documents"]
     assert all("interval" in point for point in statement["operating_points"])
+
+
+def test_a_label_is_set_by_texts_that_are_known_not_to_have_it(world: Path) -> None:
+    config = configuration.load(world / "run.toml")
+    others = {"toxicity": {"toxic": ("moron",), "threat": ("burn",)}}
+    quantize = write_bundle(world / "build" / "quantize", others=others)
+    data = world / "build" / "data"
+    data.mkdir()
+
+    def comment(text: str, **labels: int) -> Row:
+        return Row(text, "user", labels, "comments", "plain_comment", "en")
+
+    rows = [row(f"how is river {number}?", "chat") for number in range(40)]
+    rows += [comment(f"what a house {n}", toxic=0, threat=0) for n in range(30)]
+    # They are known to be no threats, and whether they are toxic is not known.
+    rows += [comment(f"you moron {n}", threat=0) for n in range(30)]
+    rows += [comment(f"i will burn it {n}", toxic=1, threat=1) for n in range(30)]
+    write_rows(data / "heldout.jsonl.gz", rows)
+    out = world / "build" / "calibrate"
+    out.mkdir()
+    calibrate.make(config, {"data": data, "quantize": quantize}, out)
+    found = Bundle.load(str(out)).operating_points
+    roles = {(p.label, p.role) for p in found}
+    # Comments are read in either role, because there are some in documents.
+    assert roles == {
+        ("injection", "user"),
+        *((label, role) for label in ("toxic", "threat") for role in ("user", "tool")),
+    }
+    statement = json.loads((out / "bundle.json").read_text())
+    texts = {
+        (point["label"], point["role"]): point["texts"]
+        for point in statement["operating_points"]
+        if point["windows"] == 1
+    }
+    assert texts["injection", "user"] == 40
+    assert texts["toxic", "user"] == 30
+    assert texts["threat", "user"] == 60
+    assert max(p.threshold for p in found) < 0.9
 
 
 def test_without_held_out_texts_it_says_what_to_change(world: Path) -> None:

@@ -14,7 +14,10 @@ from training import config as configuration
 from training.rows import Source
 
 ROOT = Path(__file__).parents[2] / "training"
-FILES = sorted((ROOT / "data").rglob("*.jsonl"))
+OTHERS = ("requests", "comments")
+FILES = sorted(
+    path for path in (ROOT / "data").rglob("*.jsonl") if path.parent.name not in OTHERS
+)
 ROWS = [
     (path, json.loads(line))
     for path in FILES

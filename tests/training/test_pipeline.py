@@ -18,7 +18,8 @@ pytestmark = [
 ]
 
 STAGES = (
-    *("sources", "data", "augment", "train", "temperature", "export"),
+    *("sources", "data", "vocabulary", "adapt", "augment", "train", "temperature"),
+    "export",
     *("quantize", "calibrate", "evaluate", "gate", "bundle", "publish"),
 )
 
@@ -28,7 +29,7 @@ def test_rows_become_a_bundle_that_the_library_loads(
 ) -> None:
     from promptguard import PromptInjection
     from promptguard.runtime.bundle import Bundle
-    from training.__main__ import PHRASES, main
+    from training.__main__ import FRAMINGS, PHRASES, main
     from training.stage import digest
 
     arguments = ["run", str(world / "run.toml")]
@@ -64,7 +65,7 @@ def test_rows_become_a_bundle_that_the_library_loads(
     files = {p.name: p for p in used}
     files |= {f"own/{p.name}": p for p in (world / "own").iterdir()}
     assert stated == {name: (digest(p), ["MIT"]) for name, p in files.items()} | {
-        "phrases.toml": (digest(PHRASES), ["Apache-2.0"])
+        path.name: (digest(path), ["Apache-2.0"]) for path in (PHRASES, FRAMINGS)
     }
     card = (world / "release" / "MODEL_CARD.md").read_text()
     assert "| attacks | MIT |" in card
@@ -84,7 +85,7 @@ def test_an_interrupted_training_ends_the_same(world: Path) -> None:
     from training.__main__ import main
 
     run = [str(world / "run.toml")]
-    assert main(["run", *run, "--until", "data"]) == 0
+    assert main(["run", *run, "--until", "adapt"]) == 0
     assert main(["augment", *run]) == 0
     assert main(["train", *run]) == 0
     whole = load_file(world / "build" / "train" / "model.safetensors")
@@ -124,7 +125,7 @@ def test_training_ends_where_unseen_sources_gain_no_more(
         text.replace("[train]\n", "[train]\nvalidate_every = 4\npatience = 2\n")
     )
     run = [str(settings)]
-    assert main(["run", *run, "--until", "data"]) == 0
+    assert main(["run", *run, "--until", "adapt"]) == 0
     assert main(["augment", *run]) == 0
 
     figures = iter([0.2, 0.6, 0.5, 0.4, 0.9])
@@ -176,7 +177,8 @@ def test_a_head_learns_only_from_rows_that_know_it() -> None:
         "one": torch.tensor([[1.0], [unknown]]),
         "two": torch.tensor([[unknown], [unknown]]),
     }
-    masked_loss(logits, labels, torch.ones(2)).backward()
+    ones = {"one": torch.ones(2, 1), "two": torch.ones(2, 1)}
+    masked_loss(logits, labels, ones).backward()
     assert logits["one"].grad is not None
     assert logits["one"].grad[0, 0] != 0
     assert logits["one"].grad[1, 0] == 0
@@ -191,7 +193,7 @@ def test_a_row_counts_by_its_weight() -> None:
 
     logits = {"one": torch.tensor([[1.0], [1.0]], requires_grad=True)}
     labels = {"one": torch.tensor([[1.0], [1.0]])}
-    masked_loss(logits, labels, torch.tensor([3.0, 1.0])).backward()
+    masked_loss(logits, labels, {"one": torch.tensor([[3.0], [1.0]])}).backward()
     assert logits["one"].grad is not None
     first, second = logits["one"].grad[:, 0].tolist()
     assert first == pytest.approx(3 * second)

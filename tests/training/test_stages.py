@@ -227,15 +227,42 @@ def test_sources_and_classes_are_weighed_alike() -> None:
         labels = {"injection": attack}
         return [Row("x", "user", labels, source, "benign_chat")] * count
 
+    def injection(found: list[dict[str, float]]) -> list[float]:
+        return [one["injection"] for one in found]
+
     made = [*rows("big", 0, 90), *rows("small", 0, 10), *rows("attacks", 1, 50)]
-    flat = weights(made, 0.0)
+    flat = injection(weights(made, 0.0))
     assert sum(flat[:100]) == pytest.approx(sum(flat[100:]))
     assert sum(flat) == pytest.approx(len(made))
     assert flat[0] == flat[99]
-    some = weights(made, 0.5)
+    some = injection(weights(made, 0.5))
     assert some[99] > some[0]
     assert sum(some[:100]) == pytest.approx(sum(some[100:]))
     assert weights([], 0.5) == []
+
+
+def test_a_head_is_weighed_over_the_rows_that_know_it() -> None:
+    def rows(labels: dict[str, int], count: int) -> list[Row]:
+        return [Row("x", "user", labels, "some", "plain_comment")] * count
+
+    made = [
+        *rows({"injection": 0}, 800),
+        *rows({"toxic": 0, "threat": 0}, 150),
+        *rows({"toxic": 1, "threat": 0}, 49),
+        *rows({"toxic": 1, "threat": 1}, 1),
+    ]
+    heads = {"injection": ("injection",), "toxicity": ("toxic", "threat")}
+    found = weights(made, 0.3, heads, {"toxicity": 0.5})
+    assert set(found[0]) == {"injection"}
+    assert set(found[-1]) == {"toxic", "threat"}
+    head = sum(sum(one.values()) for one in found[800:])
+    assert head == pytest.approx(0.5 * len(made))
+    toxic = [one.get("toxic", 0.0) for one in found]
+    assert sum(toxic[800:950]) == pytest.approx(sum(toxic[950:]))
+    # One threat among two hundred comments counts more than they, but not as much as
+    # all of them.
+    assert found[-1]["threat"] > 8 * found[-2]["threat"]
+    assert found[-1]["threat"] < sum(one["threat"] for one in found[800:-1])
 
 
 def test_an_interval_holds_its_share() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from promptguard.runtime.bundle import FORMAT, digest_of
@@ -31,7 +31,11 @@ A model for tests: a text is an attack when it has one of a few words in it.
 
 
 def write_bundle(
-    folder: Path, *, words: Iterable[str] = ATTACK_WORDS, name: str = "tiny"
+    folder: Path,
+    *,
+    words: Iterable[str] = ATTACK_WORDS,
+    name: str = "tiny",
+    others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> Path:
     """Write a bundle that the library loads, and return its folder.
 
@@ -40,11 +44,20 @@ def write_bundle(
         words: Whatever text holds one of these scores 0.98, or more if it is the
             text of a tool; all others score 0.02.
         name: What the bundle is called.
+        others: Heads beside the one for injection: their labels, and the words that
+            give each away in the same manner.
     """
-    words = tuple(words)
-    vocabulary = {piece: number for number, piece in enumerate(pieces(words))}
+    heads = {"injection": {"injection": tuple(words)}, **(others or {})}
+    every = [word for told in heads.values() for part in told.values() for word in part]
+    vocabulary = {piece: number for number, piece in enumerate(pieces(every))}
     folder.mkdir(parents=True, exist_ok=True)
-    weights = [4.0 if piece in words else -4.0 for piece in vocabulary]
+    weights = {
+        head: {
+            label: [4.0 if piece in part else -4.0 for piece in vocabulary]
+            for label, part in told.items()
+        }
+        for head, told in heads.items()
+    }
     (folder / "model.onnx").write_bytes(_model(weights))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
     (folder / "MODEL_CARD.md").write_text(_CARD.format(name=name))
@@ -53,17 +66,19 @@ def write_bundle(
         "format": FORMAT,
         "reading": READING_VERSION,
         "name": name,
-        "heads": {"injection": ["injection"]},
+        "heads": {head: list(told) for head, told in heads.items()},
         "window": 32,
         "overlap": 8,
         "operating_points": [
             {
-                "label": "injection",
+                "label": label,
                 "role": role,
                 "windows": 1,
                 "fpr": rate,
                 "threshold": 0.5,
             }
+            for told in heads.values()
+            for label in told
             for role in ("user", "tool")
             for rate in (0.001, 0.005, 0.01, 0.02, 0.05)
         ],
@@ -120,26 +135,42 @@ def tokenizer(vocabulary: dict[str, int]) -> dict[str, object]:
     }
 
 
-def _model(weights: list[float]) -> bytes:
+def _model(heads: Mapping[str, Mapping[str, Sequence[float]]]) -> bytes:
     """The highest weight of a window's tokens, plus one for content: a logit."""
     nodes = [
-        _node("Gather", ["weights", "input_ids"], "by_token"),
         _node("Cast", ["attention_mask"], "mask", _integer("to", _FLOAT)),
-        _node("Mul", ["by_token", "mask"], "masked"),
-        _node("ReduceMax", ["masked"], "most", _integers("axes", [1])),
         _node("Cast", ["token_type_ids"], "kinds", _integer("to", _FLOAT)),
         _node("ReduceMax", ["kinds"], "kind", _integers("axes", [1])),
-        _node("Add", ["most", "kind"], "injection"),
     ]
-    raw = struct.pack(f"<{len(weights)}f", *weights)
-    # TensorProto: dims, data_type, name, raw_data.
-    tensor = _number(1, len(weights)) + _number(2, _FLOAT)
-    tensor += _bytes(8, b"weights") + _bytes(9, raw)
+    tensors = b""
+    for head, labels in heads.items():
+        logits = []
+        for label, weights in labels.items():
+            own = f"{head}.{label}"
+            logits.append(f"{own}.logit")
+            nodes += [
+                _node("Gather", [f"{own}.weights", "input_ids"], f"{own}.by_token"),
+                _node("Mul", [f"{own}.by_token", "mask"], f"{own}.masked"),
+                _node(
+                    "ReduceMax",
+                    [f"{own}.masked"],
+                    f"{own}.most",
+                    _integers("axes", [1]),
+                ),
+                _node("Add", [f"{own}.most", "kind"], logits[-1]),
+            ]
+            raw = struct.pack(f"<{len(weights)}f", *weights)
+            # TensorProto: dims, data_type, name, raw_data.
+            tensor = _number(1, len(weights)) + _number(2, _FLOAT)
+            tensor += _bytes(8, f"{own}.weights".encode()) + _bytes(9, raw)
+            tensors += _bytes(5, tensor)
+        nodes.append(_node("Concat", logits, head, _integer("axis", 1)))
     inputs = ("input_ids", "attention_mask", "token_type_ids")
     graph = b"".join(_bytes(1, node) for node in nodes) + _bytes(2, b"tiny")
-    graph += _bytes(5, tensor)
+    graph += tensors
     graph += b"".join(_bytes(11, _value(name, _INT64, "length")) for name in inputs)
-    graph += _bytes(12, _value("injection", _FLOAT, 1))
+    for head, labels in heads.items():
+        graph += _bytes(12, _value(head, _FLOAT, len(labels)))
     opset = _bytes(1, b"") + _number(2, 13)
     return _number(1, 8) + _bytes(7, graph) + _bytes(8, opset)
 

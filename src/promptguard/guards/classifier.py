@@ -1,35 +1,29 @@
-"""Guards that ask the model: PromptInjection."""
+"""Guards that ask the model: PromptInjection, Toxicity and HarmfulRequest."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from ..errors import ConfigError
-from ..guard import Guard, Inspection
-from ..queries import Scores, classify
+from ..errors import ConfigError, unknown
+from ..guard import Inspection
 from ..text import Text
 from ..verdict import Action, Finding
+from ._learned import FPR, Learned, stated
 
-__all__ = ["PromptInjection"]
-
-FPR = 0.01
-# What a model reads at once, about, with the sentences that are new.
-WINDOW = 600
-# Both become parts of a URL and of a path in the cache, so neither may climb.
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_REVISION = re.compile(r"(?!.*(?:\.\.|//|/$))[A-Za-z0-9][A-Za-z0-9_./-]*")
+__all__ = ["HarmfulRequest", "PromptInjection", "Toxicity"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptInjection(Guard):
+class PromptInjection(Learned):
     """Instructions that turn a model against its operator, told by a learned model.
 
     The role decides how a text is read: what is a request in the user's own words is
     an attack in a tool's output. Long texts are read in overlapping windows, to their
-    end; a finding spans the flagged windows, not the words of the attack.
+    end; a finding spans the flagged windows, not the words of the attack. What is
+    written in codes, ciphers or an odd spelling is read in plain letters as well; a
+    text with more codes in codes than are undone is flagged as ``undecoded``.
 
     Args:
         fpr: Share of benign texts that may be flagged: 0.001, 0.005, 0.01, 0.02 or
@@ -53,119 +47,109 @@ class PromptInjection(Guard):
     Raises:
         ConfigError: An argument is of the wrong type or out of range, or
             ``threshold`` is given together with ``fpr`` or ``calibration``.
+        ModelError: On use, the model does not tell injections.
     """
 
-    fpr: float = FPR
-    threshold: float | None = None
-    model: str | None = None
-    revision: str | None = None
-    calibration: str | None = None
-    band: tuple[float, float] | None = None
-    sentences: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not _is_share(self.fpr) or self.fpr in (0, 1):
-            raise ConfigError("fpr must be a share between 0 and 1, such as 0.01")
-        if self.threshold is not None:
-            if not _is_share(self.threshold):
-                raise ConfigError("threshold must be a probability from 0 to 1")
-            if self.fpr != FPR:
-                raise ConfigError("pass fpr or threshold, not both")
-            if self.calibration is not None:
-                raise ConfigError("pass calibration or threshold, not both")
-        if self.model is not None and not isinstance(self.model, str):
-            raise ConfigError("model must be the path of a bundle's folder, a string")
-        if self.model == "":
-            raise ConfigError("model is empty; None is the model that is shipped")
-        if self.revision is not None:
-            _check_revision(self.model, self.revision)
-        if self.calibration is not None and not isinstance(self.calibration, str):
-            raise ConfigError("calibration must be the path of a file, a string")
-        if not isinstance(self.sentences, bool):
-            raise ConfigError("sentences must be True or False")
-        if self.band is not None and not _is_band(self.band):
-            raise ConfigError("band must be two probabilities, the lower one first")
+    known: ClassVar[tuple[str, ...]] = ("injection",)
 
     @property
     def known_labels(self) -> frozenset[str]:
-        return frozenset({"injection"})
+        return super().known_labels | {"undecoded"}
 
-    @property
-    def window(self) -> int | None:
-        return WINDOW if self.sentences else None
+    def inspect(self, text: Text) -> Inspection:
+        """Ask the model, and tell of what could not be put into plain letters."""
+        yield from super().inspect(text)
+        if text.undecoded:
+            # Never blocked for it, and never passed over in silence either.
+            whole = 0, len(text.original)
+            action = dict(self.actions).get("undecoded", Action.FLAG)
+            yield Finding("undecoded", 1.0, *whole, action=action)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarmfulRequest(Learned):
+    """Requests for help with harm: hacking, fraud, weapons, abuse, self-harm and more.
+
+    It asks what is wanted, not which words are used: a question about a frozen process
+    that shall be killed is none. A prompt injection is something else, and may ask for
+    nothing harmful; see ``PromptInjection``. In an answer of the model it finds the
+    request that is repeated there, not the help that is given.
+
+    Args:
+        fpr: As in ``PromptInjection``, and so are the others.
+
+    Raises:
+        ConfigError: As in ``PromptInjection``.
+        ModelError: On use, the model does not tell harmful requests.
+    """
+
+    known: ClassVar[tuple[str, ...]] = ("harmful",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toxicity(Learned):
+    """Insults, threats, hate and obscenity, told by a learned model.
+
+    A text may have several of the labels, each with a finding of its own. The rate
+    holds for each label by itself: several together flag more than one alone does,
+    though less than their sum, because most toxic texts have more than one.
+
+    Args:
+        labels: What to look for: ``toxic`` is the whole, and the others are kinds of
+            it, ``insult``, ``threat``, ``identity_hate`` (against a group of people),
+            ``obscene`` and ``severe``.
+        threshold: As in ``PromptInjection``, for all labels, or by label, as in
+            ``{"threat": 0.5}``; then ``fpr`` decides about those that are not named.
+        fpr: As in ``PromptInjection``, and so are the others.
+
+    Raises:
+        ConfigError: As in ``PromptInjection``, or there is no such label, or none.
+        ModelError: On use, the model does not tell toxic texts.
+    """
+
+    known: ClassVar[tuple[str, ...]] = (
+        *("toxic", "insult", "threat", "identity_hate", "obscene", "severe"),
+    )
+
+    labels: tuple[str, ...] = known
+    threshold: float | Mapping[str, float] | None = None  # type: ignore[assignment]  # wider
+
+    def __post_init__(self) -> None:
+        given: object = self.labels
+        if isinstance(given, str) or not isinstance(given, tuple | list):
+            raise ConfigError('labels must be several names, such as ("threat",)')
+        if not given:
+            raise ConfigError(f"labels is empty. Known: {', '.join(self.known)}")
+        for label in given:
+            if label not in self.known:
+                raise unknown("label", label, self.known)
+        object.__setattr__(self, "labels", tuple(dict.fromkeys(given)))
+        super().__post_init__()
+
+    def _check_threshold(self) -> None:
+        by_label: object = self.threshold
+        if not isinstance(by_label, Mapping | tuple):
+            super()._check_threshold()
+            return
+        pairs = stated(by_label, self.labels)
+        object.__setattr__(self, "threshold", pairs)
+        # What is not named is left to a rate, so that only all of them leave it none.
+        for name, given in (
+            ("fpr", self.fpr != FPR),
+            ("calibration", self.calibration),
+        ):
+            if given and len(pairs) == len(self.labels):
+                raise ConfigError(f"pass {name} or threshold, not both")
 
     @property
     def across(self) -> bool:
-        return True
-
-    def inspect(self, text: Text) -> Inspection:
-        """Ask the model about every reading, nearly always the clean one alone."""
-        unsure = []
-        found = False
-        for reading in text.readings:
-            scores = yield from classify(
-                self.model, reading.text, text.role, self.revision, self.calibration
-            )
-            threshold = self.threshold
-            if threshold is None:
-                threshold = scores.threshold("injection", text.role, self.fpr)
-            if self.band is not None:
-                # Above the band nothing more is asked, so there it is flagged.
-                threshold = min(threshold, self.band[1])
-            for score, start, end in _flagged(scores, threshold):
-                found = True
-                yield Finding("injection", score, *reading.span(start, end))
-            if self.band is not None:
-                unsure += [(reading, *run) for run in _flagged(scores, self.band[0])]
-        if not found:
-            for reading, score, start, end in unsure:
-                span = reading.span(start, end)
-                yield Finding("injection", score, *span, action=Action.ALLOW)
-
-    def settles(self, finding: Finding) -> bool:
-        """True above the band: no second opinion is asked for."""
-        return self.band is not None and finding.score >= self.band[1]
-
-
-def _flagged(scores: Scores, threshold: float) -> Iterator[tuple[float, int, int]]:
-    """Runs of windows that reach the threshold: the highest score and the span."""
-    best, start, end = -1.0, 0, 0
-    for window in scores.windows:
-        score = next((s for label, s in window.scores if label == "injection"), None)
-        if score is None:
-            raise ConfigError("the model has no label 'injection'; choose another one")
-        if score < threshold:
-            if best >= 0:
-                yield best, start, end
-            best = -1.0
-            continue
-        start = window.start if best < 0 else start
-        best, end = max(best, score), window.end
-    if best >= 0:
-        yield best, start, end
-
-
-def _check_revision(model: str | None, revision: object) -> None:
-    if not isinstance(revision, str) or not _REVISION.fullmatch(revision):
-        raise ConfigError("revision must be the id of a commit, a tag or a branch")
-    if model is None or not _REPOSITORY.fullmatch(model):
-        raise ConfigError(
-            "revision belongs to a model on the Hub, named as in "
-            'model="organisation/name"; leave it out for a folder'
-        )
-
-
-def _is_band(value: object) -> bool:
-    if not isinstance(value, tuple) or len(value) != 2:
+        # A turn is toxic or not, whatever was said before it.
         return False
-    return all(map(_is_share, value)) and bool(value[0] < value[1])
 
+    def _labels(self) -> tuple[str, ...]:
+        return self.labels
 
-def _is_share(value: object) -> bool:
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and 0 <= value <= 1
-    )
+    def _threshold(self, label: str) -> float | None:
+        if isinstance(self.threshold, tuple):
+            return dict(self.threshold).get(label)
+        return super()._threshold(label)

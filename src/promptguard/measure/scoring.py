@@ -127,7 +127,10 @@ def measure(
         (answer,) = heard
         yield Measured(
             replace(row, text=""),
-            max((finding.score for finding in verdict.findings), default=0.0),
+            max(
+                (f.score for f in verdict.findings if f.label == "injection"),
+                default=0.0,
+            ),
             verdict.flagged,
             verdict.coverage,
             None if key in met else seconds,
