@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from .replies import Reply, ToolCall
 from .wire import Wire, wire_of
 
 __all__ = ["ChatServer", "Reply", "Request", "ToolCall"]
+
+# One stored response; what belongs to it, such as its items, is not answered.
+_STORED = re.compile(r"/v1/responses/[^/?]+(?:\?.*)?")
 
 
 @dataclass(slots=True)
@@ -133,9 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
                 for name in models
             ]
             self._json(200, {"object": "list", "data": rows})
-        elif self.path.startswith("/v1/responses/") and (
-            wire := wire_of("/v1/responses")
-        ):
+        elif _STORED.fullmatch(self.path) and (wire := wire_of("/v1/responses")):
             self._json(200, wire.whole({}, self.server.owner.reply({})))
         else:
             self._error(404, "unknown path")
