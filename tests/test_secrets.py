@@ -585,3 +585,9 @@ def test_a_value_is_found_however_it_is_made(text: str) -> None:
 )
 def test_what_a_value_is_looked_up_by_is_left_alone(text: str) -> None:
     assert not GUARD.check(text).flagged
+
+
+def test_a_placeholder_whose_end_is_erased_is_still_one() -> None:
+    # A delete character takes the bracket back, in the reading that obeys it.
+    text = "<GITHUB_PERSONAL_ACCESS_TOKEN_1:c32e76f1e9f41685>\x7f%78=?"
+    assert not Secrets().check(text).findings

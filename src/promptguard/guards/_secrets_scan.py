@@ -11,7 +11,7 @@ from ._secrets_assignments import Assignment, assignments, verdict
 from ._secrets_checks import CHECKS, entropy, is_placeholder
 from ._secrets_table import BASE64, GAP, Row, Table
 
-__all__ = ["REACH", "Secret", "scan"]
+__all__ = ["REACH", "Secret", "placed", "scan"]
 
 REACH = 768
 """How far a finding depends on what stands around its start, in characters.
@@ -234,6 +234,17 @@ def _joined(text: str, begin: int, table: Table, generic: bool) -> Iterator[Secr
         crosses = right - first > secret.end - secret.first
         if crosses and right - first <= _MOST_JOINED:
             yield replace(secret, start=left, end=right, first=first)
+
+
+def placed(text: str, start: int, end: int) -> bool:
+    """True for a span that touches a placeholder in the caller's own text.
+
+    A reading that takes back what was typed may have erased the placeholder's end.
+    """
+    return any(
+        match.start() <= end and start <= match.end()
+        for match in _PLACEHOLDER.finditer(text, max(0, start - REACH), end + REACH)
+    )
 
 
 def _unplaced(text: str, found: list[Secret]) -> list[Secret]:

@@ -9,7 +9,7 @@ from ..errors import ConfigError, unknown
 from ..guard import Guard, Inspection
 from ..text import Reading, Text
 from ..verdict import Action, Finding
-from ._secrets_scan import GENERIC, REACH, scan
+from ._secrets_scan import GENERIC, REACH, placed, scan
 from ._secrets_table import names, table
 from ._secrets_tail import undecided
 
@@ -71,7 +71,9 @@ class Secrets(Guard):
     def inspect(self, text: Text) -> Inspection:
         """Find secrets in every reading of the text."""
         for reading in text.readings:
-            yield from self._findings(reading, reading.position(text.start))
+            for finding in self._findings(reading, reading.position(text.start)):
+                if not placed(text.original, finding.start, finding.end):
+                    yield finding
 
     def _findings(self, reading: Reading, start: int) -> Iterable[Finding]:
         clean = reading.text
