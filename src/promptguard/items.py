@@ -70,6 +70,8 @@ UNSEEN_KINDS = frozenset(
     "audio base64 computer_screenshot container_upload file image image_file "
     "image_generation_call image_url input_audio input_file input_image video".split()
 )
+# Texts that are written beside such a thing.
+BESIDE = frozenset({"error", "revised_prompt"})
 RETRIEVED_KINDS = frozenset({"document", "search_result"})
 
 # The items of the Responses API that are no messages, and the content blocks of
@@ -77,8 +79,8 @@ RETRIEVED_KINDS = frozenset({"document", "search_result"})
 ITEM_KINDS = frozenset(
     "additional_tools apply_patch_call apply_patch_call_output code_interpreter_call "
     "compaction compaction_trigger computer_call computer_call_output "
-    "custom_tool_call custom_tool_call_output file_search_call function_call "
-    "function_call_output image_generation_call item_reference local_shell_call "
+    "configuration_update custom_tool_call custom_tool_call_output file_search_call "
+    "function_call function_call_output image_generation_call item_reference local_shell_call "
     "local_shell_call_output mcp_approval_request mcp_approval_response mcp_call "
     "mcp_list_tools program program_output reasoning shell_call shell_call_output "
     "tool_search_call tool_search_output web_search_call".split()
@@ -186,6 +188,8 @@ def _walk_item(
 ) -> int:
     kind = inner.get("type")
     if kind in UNSEEN_KINDS:
+        for name in BESIDE & inner.keys():
+            _walk(inner[name], (*path, name), role, False, depth - 1, out)
         return 1
     role = _kind_role(kind) or role
     foreign = role in ("tool", "retrieved")

@@ -145,6 +145,8 @@ def test_a_text_contradicts_itself_by_label_and_says_more_by_label() -> None:
 def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     from training.__main__ import STAGES
 
+    pytest.importorskip("torch", reason="needs the training environment")
+
     world = write_world(tmp_path_factory.mktemp("heads"))
     path = world / "run.toml"
     path.write_text(
@@ -162,6 +164,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     return made | {"windows": read_rows(build / "augment" / "train.jsonl.gz")}
 
 
+@pytest.mark.torch
+@pytest.mark.filterwarnings("default")
 def test_every_head_has_rows_of_either_kind(parts: dict[str, list[Row]]) -> None:
     counts = Counter(item for row in parts["train"] for item in row.labels.items())
     for label in ("injection", "toxic", "insult", "threat", "harmful"):
@@ -174,6 +178,8 @@ def test_every_head_has_rows_of_either_kind(parts: dict[str, list[Row]]) -> None
             assert ("severe" in row.labels) != bool(row.labels["insult"])
 
 
+@pytest.mark.torch
+@pytest.mark.filterwarnings("default")
 def test_unseen_sources_and_tests_of_other_heads_are_kept_away(
     parts: dict[str, list[Row]],
 ) -> None:
@@ -190,6 +196,8 @@ def test_unseen_sources_and_tests_of_other_heads_are_kept_away(
     assert all(away.isdisjoint(runs(row.text)) for row in kept)
 
 
+@pytest.mark.torch
+@pytest.mark.filterwarnings("default")
 def test_injection_is_told_nothing_that_is_not_known(
     parts: dict[str, list[Row]],
 ) -> None:
