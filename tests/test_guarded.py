@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import pydantic
 import pytest
 
 import promptguard as pg
@@ -786,3 +787,30 @@ def test_bare_guarded_says_what_to_write():
         @guarded
         def ask(prompt: str) -> str:
             return prompt
+
+
+class Asked(pydantic.BaseModel):
+    question: str
+    tags: list[str] = []
+
+
+@dataclass
+class Wish:
+    words: str
+
+
+@pytest.mark.parametrize(
+    "value", [Asked(question="heliotrope"), Wish("heliotrope"), [Wish("heliotrope")]]
+)
+def test_fields_of_models_are_texts_whatever_they_are_called(value: object) -> None:
+    told = pg.guarded(lambda user, value: "ran", input=pg.Keywords(("heliotrope",)))
+    with pytest.raises(pg.Blocked):
+        told("u1", value)
+
+
+def test_a_field_of_a_model_is_redacted_in_a_copy() -> None:
+    guard = pg.Keywords(("heliotrope",), action=pg.Action.REDACT)
+    given = Asked(question="what is heliotrope?", tags=["heliotrope"])
+    got = pg.guarded(lambda user, value: value, input=guard)("u1", given)
+    assert "heliotrope" not in got.question + got.tags[0]
+    assert given.question == "what is heliotrope?"

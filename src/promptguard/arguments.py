@@ -147,9 +147,10 @@ class _Collected:
                 if isinstance(item, str)
             ]
         elif not isinstance(value, type):
-            for name in _DOCUMENT:
-                if isinstance(text := getattr(value, name, None), str):
-                    self.parts.append(Part((*path, name), text, "user"))
+            for name in declared(value) or _DOCUMENT:
+                held = getattr(value, name, None)
+                if isinstance(held, str) or name not in _DOCUMENT:
+                    self.strings((*path, name), held, depth + 1)
 
     def chat(self, path: Path, name: str, value: Any) -> None:
         """Chat messages: those that are new and not trusted."""
@@ -166,6 +167,13 @@ class _Collected:
             "system and developer are trusted and not checked), or say where the text "
             "is with prompt=, a parameter's name or a function of the call"
         )
+
+
+def declared(value: Any) -> tuple[str, ...]:
+    """The fields of a dataclass or of a pydantic model, known by their shape."""
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    fields = fields or getattr(type(value), "model_fields", None)
+    return tuple(fields) if isinstance(fields, dict) else ()
 
 
 _WITHOUT_TEXT = (bool, int, float, complex, bytes, bytearray, memoryview, range)

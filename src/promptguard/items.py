@@ -77,13 +77,14 @@ RETRIEVED_KINDS = frozenset({"document", "search_result"})
 # The items of the Responses API that are no messages, and the content blocks of
 # Anthropic, LangChain and MCP that are no plain text. An unknown one is an error.
 ITEM_KINDS = frozenset(
-    "additional_tools apply_patch_call apply_patch_call_output code_interpreter_call "
-    "compaction compaction_trigger computer_call computer_call_output "
-    "configuration_update custom_tool_call custom_tool_call_output file_search_call "
-    "function_call function_call_output image_generation_call item_reference local_shell_call "
-    "local_shell_call_output mcp_approval_request mcp_approval_response mcp_call "
-    "mcp_list_tools program program_output reasoning shell_call shell_call_output "
-    "tool_search_call tool_search_output web_search_call".split()
+    "additional_tools apply_patch_call apply_patch_call_output "
+    "code_interpreter_call compaction compaction_trigger computer_call "
+    "computer_call_output configuration_update custom_tool_call "
+    "custom_tool_call_output file_search_call function_call function_call_output "
+    "image_generation_call item_reference local_shell_call local_shell_call_output "
+    "mcp_approval_request mcp_approval_response mcp_call mcp_list_tools program "
+    "program_output reasoning shell_call shell_call_output tool_search_call "
+    "tool_search_output web_search_call".split()
 )
 BLOCK_KINDS = frozenset(
     "advisor_tool_result bash_code_execution_tool_result browser_state citation "
