@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Iterator, MutableMapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
@@ -22,6 +23,9 @@ __all__ = ["Judge"]
 
 _CONTEXT = frozenset({"retrieved", "tool", "function"})
 _LONGEST = 50_000
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ class Judge(Guard):
         known = ("prefer", "require", "off")
         if self.structured not in known:
             raise unknown("structured", self.structured, known)
-        if not (isinstance(key_env, str) and key_env):
+        # The value is not repeated: it may be the key itself.
+        if not (isinstance(key_env, str) and _VARIABLE.fullmatch(key_env)):
             raise ConfigError("key_env must be the name of an environment variable")
         if not _is_number(self.timeout) or self.timeout <= 0:
             raise ConfigError("timeout must be a number of seconds")

@@ -72,7 +72,10 @@ def _entry(entry: Entry) -> str:
     words += [f"{name}: {act.name.lower()}" for name, act in _actions(first)]
     said = [", ".join(words), *_strictness(first)]
     if isinstance(guard, Then):
-        said.append(f"where it is unsure, {guard.second.name} decides")
+        # Without a band, a model's guard settles nothing by itself.
+        banded = getattr(guard.first, "band", True) is not None
+        when = "where it is unsure" if banded else "whatever it finds (it has no band)"
+        said.append(f"{when}, {guard.second.name} decides")
     if entry.section == "input" and "tool" not in entry.roles:
         said.append("not for tool results")
     if entry.section == "input" and "retrieved" not in entry.roles:
