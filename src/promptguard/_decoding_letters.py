@@ -205,7 +205,7 @@ def _stretched(text: str) -> Iterator[Span]:
     if not _STRETCHED.search(text):
         return
     words = [*_stretched_words(text)]
-    # XXX and the like are no words.
+    # One letter again and again, as in a placeholder, is no word.
     found = [word.span() for word in words if len(set(word[0].lower())) > 1]
     if len(found) >= _FEW and len(found) * 3 >= len(_WORD.findall(text)):
         yield from found
