@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -296,3 +297,10 @@ async def test_a_structured_tool_of_langchain():
     assert masked(await guarded.ainvoke({"url": "x"})) == "I am <NAME> at x."
     with pytest.raises(Blocked):
         guarded.invoke({"url": "bad"})
+
+
+@pytest.mark.parametrize("value", [Path("a"), ValueError("a"), object()])
+def test_a_result_that_cannot_be_read_is_stated_as_not_covered(value: object) -> None:
+    with pg.capture() as verdicts:
+        assert pg.guard_tool(lambda: value, result=pg.Keywords(("a",)))() is value
+    assert [verdict.coverage for verdict in verdicts] == [0.0]

@@ -52,6 +52,9 @@ class ToolCall(GuardedCall):
         """Every string of a result."""
         parts: list[Part] = []
         unseen = _result(value, (), parts)
+        if not (value is None or isinstance(value, float) or _is_data(value)):
+            # A path, an error, an object without fields: what it says is not read.
+            unseen += 1
         if unseen and not parts:
             return Found((Part((), "", "tool", 0.0, "fixed"),))
         return Found(tuple(parts))
