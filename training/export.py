@@ -10,10 +10,11 @@ import onnxruntime as ort
 import torch
 from optimum.exporters.onnx import export
 from optimum.exporters.onnx.model_configs import BertOnnxConfig
+from transformers import BertConfig
 
 from .config import Config
 from .errors import PipelineError
-from .model import Classifier
+from .model import EARLY, Classifier
 
 __all__ = ["make", "parity"]
 
@@ -26,7 +27,7 @@ class _HeadsOnnxConfig(BertOnnxConfig):
 
     @property
     def outputs(self) -> dict[str, dict[int, str]]:
-        return {name: {0: "batch_size"} for name in self._config.heads}
+        return {name: {0: "batch_size"} for name in outputs(self._config)}
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -46,10 +47,16 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         )
 
 
+def outputs(config: BertConfig) -> list[str]:
+    """What the graph gives: a head's logits, and those of the first layers after all."""
+    heads = list(config.heads)
+    return heads + [EARLY + name for name in heads if config.early]
+
+
 def parity(model: Classifier, file: Path, seed: int) -> float:
     """The largest difference between logits of the two, over several shapes."""
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
-    names = list(model.config.heads)
+    names = outputs(model.config)
     generator = torch.Generator().manual_seed(seed)
     largest = 0.0
     size = model.config.vocab_size

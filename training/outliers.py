@@ -27,6 +27,8 @@ SPARED = 8
 # Worth it where the largest activation shrinks to this share of itself or less.
 _SHRINKS = 0.5
 
+_FOCUS = "focus/"
+
 Feed = Mapping[str, NDArray[np.int64]]
 
 
@@ -44,10 +46,15 @@ class Seen:
 
 
 def products(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """The products with weight matrices, by what they multiply."""
+    """The products with weight matrices, by what they multiply.
+
+    Those that choose tokens stay floats: three columns, in an exponent.
+    """
     matrices = {w.name for w in model.graph.initializer if len(w.dims) == 2}
     found: defaultdict[str, list[NodeProto]] = defaultdict(list)
     for node in model.graph.node:
+        if _FOCUS in node.name:
+            continue
         if node.op_type == "MatMul" and node.input[1] in matrices:
             found[node.input[0]].append(node)
     return dict(found)
@@ -88,7 +95,7 @@ def spare(model: ModelProto, seen: Mapping[str, Seen]) -> list[str]:
     the scale of the others; ``seen`` is changed to match.
     """
     weights = {w.name: w for w in model.graph.initializer}
-    floats: list[str] = []
+    floats = [node.name for node in model.graph.node if _FOCUS in node.name]
     for name, nodes in products(model).items():
         here = seen[name]
         order = np.argsort(-here.largest)
