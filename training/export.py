@@ -48,7 +48,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 
 
 def outputs(config: BertConfig) -> list[str]:
-    """What the graph gives: a head's logits, and those of the first layers after all."""
+    """What the graph gives: logits by head, then those of the first layers."""
     heads = list(config.heads)
     return heads + [EARLY + name for name in heads if config.early]
 

@@ -1,9 +1,9 @@
 """The mine stage: the rows that a training going on from a bundle has to learn from.
 
-A bundle knows most rows by now; their loss, and so their gradient, is nearly nought, and
-a step spent on them is lost. Rows that it gets wrong are kept, with a share of the
-others so that what was learnt stays learnt (online hard example mining: Shrivastava et
-al. 2016, arXiv 1604.03540, done once, before the training).
+A bundle knows most rows by now; their loss, and so their gradient, is nearly nought,
+and a step spent on them is lost. Rows that it gets wrong are kept, with a share of the
+others so that what was learnt stays learnt (hard example mining: Shrivastava et al.
+2016, arXiv 1604.03540; here once, before the training).
 """
 
 from __future__ import annotations

@@ -82,9 +82,12 @@ def weights(model: ModelProto) -> dict[str, NDArray[np.float32]]:
                 }
                 values[held[places]] = held[f"{matrix}.few"]
             found[_name(node.name, matrix)] = values.T
-        elif node.op_type == _PRODUCT and node.input[1] in held:
-            if not node.input[1].endswith(".few"):
-                found[_name(node.name, node.input[1])] = held[node.input[1]].T
+        elif (
+            node.op_type == _PRODUCT
+            and node.input[1] in held
+            and not node.input[1].endswith(".few")
+        ):
+            found[_name(node.name, node.input[1])] = held[node.input[1]].T
     return {name: np.ascontiguousarray(v, np.float32) for name, v in found.items()}
 
 

@@ -28,8 +28,8 @@ from .config import Config
 from .errors import PipelineError
 from .rows import load_sources
 from .sources import read
-from .start import write
 from .stage import write_atomically
+from .start import write
 
 __all__ = ["ENCODER", "make", "texts"]
 
