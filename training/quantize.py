@@ -76,6 +76,8 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
         reduce_range=True,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=floats,
+        # ONNX's own inference of shapes does not know the operators of ONNX Runtime.
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     quantized = onnx.load(file)
     _round(model, seen, quantized)
