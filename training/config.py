@@ -18,6 +18,7 @@ __all__ = [
     "Data",
     "Evaluate",
     "Gate",
+    "Names",
     "Publish",
     "Sources",
     "Train",
@@ -180,6 +181,23 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the token head learns; how much it counts is ``[train.shares] names``.
+
+    Args:
+        labels: What names are told of; without any there is no token head.
+        table: Table of texts with marked names, relative to the configuration file.
+        made: Texts that are made with invented names.
+        tokens: What its texts may add to the tokens of a run, as a share of these.
+    """
+
+    labels: tuple[str, ...] = ()
+    table: str = "../names.toml"
+    made: int = 8000
+    tokens: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibrate:
     """How operating points are taken.
 
@@ -295,6 +313,7 @@ class Config:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     adapt: Adapt = field(default_factory=Adapt)
     augment: Augment = field(default_factory=Augment)
+    names: Names = field(default_factory=Names)
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)
     evaluate: Evaluate = field(default_factory=Evaluate)
@@ -307,6 +326,10 @@ class Config:
     @property
     def sources_file(self) -> Path:
         return (self.file.parent / self.data.sources).resolve()
+
+    @property
+    def names_file(self) -> Path:
+        return (self.file.parent / self.names.table).resolve()
 
     def encoder_folder(self) -> Path:
         """Where the encoder's weights and tokenizer lie."""

@@ -13,7 +13,7 @@ from optimum.exporters.onnx.model_configs import BertOnnxConfig
 
 from .config import Config
 from .errors import PipelineError
-from .model import Classifier
+from .model import Classifier, token_heads
 
 __all__ = ["make", "parity"]
 
@@ -22,11 +22,14 @@ _SHAPES = ((1, 3), (1, 16), (1, 254), (4, 40))
 
 
 class _HeadsOnnxConfig(BertOnnxConfig):
-    """One output for each head, named after it."""
+    """One output for each head, named after it; those over tokens are the last."""
 
     @property
     def outputs(self) -> dict[str, dict[int, str]]:
-        return {name: {0: "batch_size"} for name in self._config.heads}
+        tokens = {0: "batch_size", 1: "sequence_length"}
+        return {name: {0: "batch_size"} for name in self._config.heads} | dict.fromkeys(
+            token_heads(self._config), tokens
+        )
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -49,7 +52,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 def parity(model: Classifier, file: Path, seed: int) -> float:
     """The largest difference between logits of the two, over several shapes."""
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
-    names = list(model.config.heads)
+    names = [*model.config.heads, *token_heads(model.config)]
     generator = torch.Generator().manual_seed(seed)
     largest = 0.0
     size = model.config.vocab_size

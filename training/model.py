@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertPreTrainedModel
 
-__all__ = ["Classifier", "from_encoder", "masked_loss"]
+__all__ = ["Classifier", "from_encoder", "masked_loss", "token_heads"]
 
 
 class Classifier(BertPreTrainedModel):
     """A BERT encoder, the mean over its tokens, and a dictionary of linear heads.
+
+    Heads that are named in ``config.token_heads`` see every token instead of the mean.
 
     The role of a text comes in as its token types: 0 for the user's own words, 1 for
     content from a tool, a document or a page.
@@ -26,7 +28,7 @@ class Classifier(BertPreTrainedModel):
         self.heads = nn.ModuleDict(
             {
                 name: nn.Linear(config.hidden_size, len(labels))
-                for name, labels in config.heads.items()
+                for name, labels in (config.heads | token_heads(config)).items()
             }
         )
         self.post_init()
@@ -42,11 +44,23 @@ class Classifier(BertPreTrainedModel):
         known = attention_mask.unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * known).sum(1) / known.sum(1).clamp(min=1)
         mean = self.dropout(mean)
-        return {name: head(mean) for name, head in self.heads.items()}
+        tokens = token_heads(self.config)
+        return {
+            name: head(self.dropout(hidden) if name in tokens else mean)
+            for name, head in self.heads.items()
+        }
+
+
+def token_heads(config: BertConfig) -> dict[str, list[str]]:
+    """The tags of each head that sees every token; older models have none."""
+    return getattr(config, "token_heads", None) or {}
 
 
 def from_encoder(
-    folder: Path, heads: Mapping[str, Sequence[str]], dropout: float
+    folder: Path,
+    heads: Mapping[str, Sequence[str]],
+    dropout: float,
+    tokens: Mapping[str, Sequence[str]] | None = None,
 ) -> Classifier:
     """A classifier with the encoder's weights and new heads."""
     config = BertConfig.from_pretrained(
@@ -58,6 +72,7 @@ def from_encoder(
         attention_probs_dropout_prob=0.0,
     )
     config.heads = {name: list(labels) for name, labels in heads.items()}
+    config.token_heads = {name: list(tags) for name, tags in (tokens or {}).items()}
     model, report = Classifier.from_pretrained(
         folder, config=config, attn_implementation="eager", output_loading_info=True
     )
@@ -82,10 +97,10 @@ def masked_loss(
             few rows know a head says little about it.
     """
     losses = []
-    for name, head in logits.items():
-        known = ~torch.isnan(labels[name])
+    for name, values in labels.items():
+        known = ~torch.isnan(values)
         loss = nn.functional.binary_cross_entropy_with_logits(
-            head.float()[known], labels[name][known], reduction="none"
+            logits[name].float()[known], values[known], reduction="none"
         )
         losses.append((loss * weights[name][known]).sum() / len(known))
     return torch.stack(losses).sum()

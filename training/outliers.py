@@ -10,7 +10,7 @@ of the weights, and nothing that an int8 run would be fast for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-__all__ = ["SPARED", "Seen", "observe", "products", "spare"]
+__all__ = ["SPARED", "Seen", "narrow", "observe", "products", "spare"]
 
 SPARED = 8
 """Channels of one input that are kept apart at most."""
 
+# Columns below which a product is that of a head.
+_LEAST = 16
 # Worth it where the largest activation shrinks to this share of itself or less.
 _SHRINKS = 0.5
 
@@ -45,12 +47,27 @@ class Seen:
 
 def products(model: ModelProto) -> dict[str, list[NodeProto]]:
     """The products with weight matrices, by what they multiply."""
-    matrices = {w.name for w in model.graph.initializer if len(w.dims) == 2}
+    matrices = _matrices(model, lambda columns: columns >= _LEAST)
     found: defaultdict[str, list[NodeProto]] = defaultdict(list)
     for node in model.graph.node:
         if node.op_type == "MatMul" and node.input[1] in matrices:
             found[node.input[0]].append(node)
     return dict(found)
+
+
+def narrow(model: ModelProto) -> list[str]:
+    """The products that are not worth int8: a head's, of a few columns."""
+    matrices = _matrices(model, lambda columns: columns < _LEAST)
+    nodes = (node for node in model.graph.node if node.op_type == "MatMul")
+    return [node.name for node in nodes if node.input[1] in matrices]
+
+
+def _matrices(model: ModelProto, wanted: Callable[[int], bool]) -> set[str]:
+    return {
+        w.name
+        for w in model.graph.initializer
+        if len(w.dims) == 2 and wanted(w.dims[1])
+    }
 
 
 def observe(model: ModelProto, feeds: Iterable[Feed]) -> dict[str, Seen]:

@@ -19,7 +19,7 @@ from promptguard.runtime.encode import Encoder
 from .config import Config
 from .errors import PipelineError
 from .folder import stripped, write_statement
-from .outliers import Feed, Seen, observe, products, spare
+from .outliers import Feed, Seen, narrow, observe, products, spare
 from .rounding import rounded
 from .rows import read_rows
 from .stage import write_atomically
@@ -47,12 +47,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     size = (out / "model.onnx").stat().st_size
     if size > LARGEST:
         raise PipelineError(f"the int8 model has {size:,} bytes, more than {LARGEST:,}")
-    heads = json.loads((needed["export"] / "config.json").read_bytes())["heads"]
+    model_config = json.loads((needed["export"] / "config.json").read_bytes())
+    tokens = model_config.get("token_heads") or {}
     write_statement(
         out,
         {
             "name": config.name,
-            "heads": heads,
+            "heads": model_config["heads"],
+            **({"token_heads": tokens} if tokens else {}),
             "window": config.data.window,
             "overlap": config.data.overlap,
             "operating_points": [],
@@ -67,7 +69,7 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
         model: Changed on the way.
         seen: What its weights are multiplied by; changed to match.
     """
-    floats = spare(model, seen)
+    floats = spare(model, seen) + narrow(model)
     quantize_dynamic(
         model,
         file,

@@ -18,8 +18,8 @@ pytestmark = [
 ]
 
 STAGES = (
-    *("sources", "data", "vocabulary", "adapt", "augment", "train", "temperature"),
-    "export",
+    *("sources", "data", "names", "vocabulary", "adapt", "augment", "train"),
+    *("temperature", "export"),
     *("quantize", "calibrate", "evaluate", "gate", "bundle", "publish"),
 )
 
