@@ -81,6 +81,11 @@ def _encoder_files(config: Config) -> list[Path]:
     return [folder / name for name in names]
 
 
+def _started(config: Config) -> list[Path]:
+    names = ("bundle.json", "model.onnx", "tokenizer.json")
+    return [Path(config.start) / name for name in names if config.start]
+
+
 _ADAPTED = ("adapt/config.json", "adapt/model.safetensors", "adapt/tokenizer.json")
 
 
@@ -163,7 +168,11 @@ STAGES = (
         "pieces for the scripts that the encoder's tokenizer hardly knows",
         _work("vocabulary"),
         settings=lambda config: [config.vocabulary, _entries(config)],
-        files=lambda config: [*_encoder_files(config), *_unlabelled(config)],
+        files=lambda config: [
+            *_encoder_files(config),
+            *_unlabelled(config),
+            *_started(config),
+        ],
     ),
     Stage(
         "adapt",
@@ -189,14 +198,23 @@ STAGES = (
         ],
     ),
     Stage(
+        "mine",
+        "the rows that a training going on from a bundle has to learn from",
+        _work("mine"),
+        needs=("augment",),
+        reads=("augment/train.jsonl.gz",),
+        settings=lambda config: [config.mine, config.seed],
+        files=lambda config: _started(config),
+    ),
+    Stage(
         "train",
         "fine-tune the encoder with a head per label set",
         _work("train"),
-        needs=("data", "adapt", "augment", "names"),
+        needs=("data", "names", "adapt", "mine"),
         reads=(
             "data/unseen.jsonl.gz",
-            "augment/train.jsonl.gz",
             "names/train.jsonl.gz",
+            "mine/train.jsonl.gz",
             *_ADAPTED,
         ),
         settings=lambda config: [

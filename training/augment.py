@@ -148,6 +148,7 @@ class _Maker:
             requests=[row for row in rows if _request(row)],
             questions=[row for row in rows if _question(row)],
             pieces=dict(pieces),
+            filled=self.settings.filled,
         )
         if not composer.attacks or not composer.requests or "prose" not in pieces:
             return []

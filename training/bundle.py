@@ -118,6 +118,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
             *_wordings(),
         ],
     }
+    if config.start:
+        statement["made_from"]["start"] = Bundle.load(config.start).digest
     write_statement(out, statement)
     release = Path(config.release)
     release.mkdir(parents=True, exist_ok=True)

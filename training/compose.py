@@ -130,6 +130,7 @@ class Composer:
         requests: What users ask for. In a document, a command among them is an attack.
         questions: What users ask, and nothing else; in a document they are harmless.
         pieces: Benign texts to plant in, by kind (prose, json, code).
+        filled: Share of the planted ones that fill a window.
     """
 
     encoder: Encoder
@@ -141,6 +142,7 @@ class Composer:
     requests: Sequence[Row]
     questions: Sequence[Row]
     pieces: dict[str, Sequence[Row]]
+    filled: float = 0.0
 
     @cached_property
     def commands(self) -> Sequence[Row]:
@@ -168,7 +170,9 @@ class Composer:
         left = self.room - len(self.encoder.tokens(attack)[0]) - 4
         if left < 8:
             return None
-        piece = crop(self.encoder, source.text, rng, rng.randint(min(16, left), left))
+        # In the middle of a long text, the window around an attack is full.
+        least = left if rng.random() < self.filled else min(16, left)
+        piece = crop(self.encoder, source.text, rng, rng.randint(least, left))
         # Now and then the attack is all that the tool returned; a mere request would
         # be what somebody wrote to somebody, though.
         bare = category == "indirect_injection_bare"

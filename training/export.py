@@ -10,10 +10,11 @@ import onnxruntime as ort
 import torch
 from optimum.exporters.onnx import export
 from optimum.exporters.onnx.model_configs import BertOnnxConfig
+from transformers import BertConfig
 
 from .config import Config
 from .errors import PipelineError
-from .model import Classifier, token_heads
+from .model import EARLY, Classifier, token_heads
 
 __all__ = ["make", "parity"]
 
@@ -22,14 +23,15 @@ _SHAPES = ((1, 3), (1, 16), (1, 254), (4, 40))
 
 
 class _HeadsOnnxConfig(BertOnnxConfig):
-    """One output for each head, named after it; those over tokens are the last."""
+    """One output for each head, named after it."""
 
     @property
     def outputs(self) -> dict[str, dict[int, str]]:
-        tokens = {0: "batch_size", 1: "sequence_length"}
-        return {name: {0: "batch_size"} for name in self._config.heads} | dict.fromkeys(
-            token_heads(self._config), tokens
-        )
+        return {
+            name: {0: "batch_size"}
+            | ({1: "sequence_length"} if name in token_heads(self._config) else {})
+            for name in outputs(self._config)
+        }
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -49,10 +51,17 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         )
 
 
+def outputs(config: BertConfig) -> list[str]:
+    """What the graph gives: logits by head, those of the first layers, of tokens."""
+    heads = list(config.heads)
+    early = [EARLY + name for name in heads if config.early]
+    return [*heads, *early, *token_heads(config)]
+
+
 def parity(model: Classifier, file: Path, seed: int) -> float:
     """The largest difference between logits of the two, over several shapes."""
     session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
-    names = [*model.config.heads, *token_heads(model.config)]
+    names = outputs(model.config)
     generator = torch.Generator().manual_seed(seed)
     largest = 0.0
     size = model.config.vocab_size

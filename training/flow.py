@@ -84,6 +84,11 @@ class TrainingFlow(FlowSpec):
     @step
     def augment(self) -> None:
         self._run("augment")
+        self.next(self.mine)
+
+    @step
+    def mine(self) -> None:
+        self._run("mine")
         self.next(self.train)
 
     @step

@@ -9,46 +9,81 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertPreTrainedModel
 
-__all__ = ["Classifier", "from_encoder", "masked_loss", "token_heads"]
+__all__ = ["EARLY", "Classifier", "from_encoder", "masked_loss", "token_heads"]
+
+
+EARLY = "early_"
+"""Before the name of a head: its answer after the first layers."""
+
+
+class Focus(nn.Linear):
+    """How much each token counts in what each head reads; all the same at first.
+
+    In the plain mean over a window of prose, the one sentence that is an attack counts
+    as much as its share of the tokens. A head that can look at it needs one vector
+    (attention pooling: Yang et al. 2016, Hierarchical Attention Networks).
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads, bias=False)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Tokens as they leave a layer into what the heads read: rows, heads, width."""
+        scores = super().forward(hidden)
+        hidden_away = (1.0 - mask.unsqueeze(-1).to(scores.dtype)) * -1e4
+        shares = torch.softmax(scores + hidden_away, dim=1)
+        return torch.matmul(shares.transpose(1, 2), hidden)
 
 
 class Classifier(BertPreTrainedModel):
-    """A BERT encoder, the mean over its tokens, and a dictionary of linear heads.
+    """A BERT encoder and a dictionary of linear heads, each with tokens it looks at.
 
-    Heads that are named in ``config.token_heads`` see every token instead of the mean.
+    Those of ``config.token_heads`` tell something of every token.
 
     The role of a text comes in as its token types: 0 for the user's own words, 1 for
-    content from a tool, a document or a page.
+    content from a tool, a document or a page. With ``config.early`` there are heads of
+    the same labels after so many layers as well, for texts that are clear by then.
     """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=False)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.heads = nn.ModuleDict(
-            {
-                name: nn.Linear(config.hidden_size, len(labels))
-                for name, labels in (config.heads | token_heads(config)).items()
-            }
-        )
+        self.focus = Focus(config.hidden_size, len(config.heads))
+        self.heads = _heads(config, config.heads)
+        if config.early:
+            self.early_focus = Focus(config.hidden_size, len(config.heads))
+            self.early = _heads(config, config.heads)
+        self.token_heads = _heads(config, token_heads(config))
         self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, Focus):
+            module.weight.data.zero_()
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
     ) -> dict[str, Tensor]:
-        hidden = self.bert(
+        """Logits by head, those of the first layers under ``early_`` and its name."""
+        layers = self.bert(
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_type_ids=token_type_ids,
-        ).last_hidden_state
-        known = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * known).sum(1) / known.sum(1).clamp(min=1)
-        mean = self.dropout(mean)
-        tokens = token_heads(self.config)
-        return {
-            name: head(self.dropout(hidden) if name in tokens else mean)
-            for name, head in self.heads.items()
+            output_hidden_states=bool(self.config.early),
+        )
+        read = self.dropout(self.focus(layers.last_hidden_state, attention_mask))
+        found = {
+            n: h(read[:, place]) for place, (n, h) in enumerate(self.heads.items())
         }
+        if self.config.early:
+            hidden = layers.hidden_states[self.config.early]
+            read = self.dropout(self.early_focus(hidden, attention_mask))
+            for place, (name, head) in enumerate(self.early.items()):
+                found[EARLY + name] = head(read[:, place])
+        for name, head in self.token_heads.items():
+            found[name] = head(self.dropout(layers.last_hidden_state))
+        return found
 
 
 def token_heads(config: BertConfig) -> dict[str, list[str]]:
@@ -56,13 +91,23 @@ def token_heads(config: BertConfig) -> dict[str, list[str]]:
     return getattr(config, "token_heads", None) or {}
 
 
+def _heads(config: BertConfig, heads: Mapping[str, Sequence[str]]) -> nn.ModuleDict:
+    return nn.ModuleDict(
+        {
+            name: nn.Linear(config.hidden_size, len(labels))
+            for name, labels in heads.items()
+        }
+    )
+
+
 def from_encoder(
     folder: Path,
     heads: Mapping[str, Sequence[str]],
     dropout: float,
+    early: int = 0,
     tokens: Mapping[str, Sequence[str]] | None = None,
 ) -> Classifier:
-    """A classifier with the encoder's weights and new heads."""
+    """A classifier with the encoder's weights; heads that it does not have are new."""
     config = BertConfig.from_pretrained(
         folder,
         classifier_dropout=dropout,
@@ -73,10 +118,11 @@ def from_encoder(
     )
     config.heads = {name: list(labels) for name, labels in heads.items()}
     config.token_heads = {name: list(tags) for name, tags in (tokens or {}).items()}
+    config.early = early
     model, report = Classifier.from_pretrained(
         folder, config=config, attn_implementation="eager", output_loading_info=True
     )
-    absent = [key for key in report["missing_keys"] if not key.startswith("heads.")]
+    absent = [key for key in report["missing_keys"] if key.startswith("bert.")]
     if absent:
         raise ValueError(f"{folder} has no weights for {', '.join(absent)}")
     return model
@@ -97,10 +143,11 @@ def masked_loss(
             few rows know a head says little about it.
     """
     losses = []
-    for name, values in labels.items():
-        known = ~torch.isnan(values)
+    for name in labels:
+        head = logits[name]
+        known = ~torch.isnan(labels[name])
         loss = nn.functional.binary_cross_entropy_with_logits(
-            logits[name].float()[known], values[known], reduction="none"
+            head.float()[known], labels[name][known], reduction="none"
         )
         losses.append((loss * weights[name][known]).sum() / len(known))
     return torch.stack(losses).sum()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["name_examples", "name_loss", "name_temperature", "tags_of"]
 
+# Rows and passes that are enough for the few weights of a head.
+_REFITTED, _PASSES = 6_000, 4
+
 
 def tags_of(config: Config) -> dict[str, tuple[str, ...]]:
     """The token heads of a run: one, or none."""
@@ -87,6 +90,33 @@ def name_loss(logits: Tensor, rows: Sequence[Example]) -> Tensor:
         reduction="none",
     )
     return (losses.sum(1) * weights.to(logits.device)).sum() / len(rows)
+
+
+def refit(model: Classifier, rows: Sequence[Example], rate: float) -> None:
+    """Let the head learn again from what an encoder gives that stays as it is."""
+    rows = [row for row in rows if row.tags][:_REFITTED]
+    if NAMES not in model.token_heads or not rows:
+        return
+    given, wanted = [], []
+    model.eval()
+    with torch.inference_mode():
+        for row in rows:
+            kept = torch.tensor(row.tags) != IGNORED
+            ids = torch.tensor([row.ids], device=model.device)
+            kinds = torch.full_like(ids, row.kind)
+            hidden = model.bert(ids, torch.ones_like(ids), kinds).last_hidden_state[0]
+            given.append(hidden.float()[kept.to(model.device)])
+            wanted.append(torch.tensor(row.tags, device=model.device)[kept])
+    # Outside of inference mode they may be learnt from.
+    hidden, targets = torch.cat(given).clone(), torch.cat(wanted).clone()
+    head = model.token_heads[NAMES]
+    optimizer = torch.optim.AdamW(head.parameters(), lr=rate)
+    for _ in range(_PASSES):
+        for places in torch.randperm(len(targets)).split(1024):
+            loss = nn.functional.cross_entropy(head(hidden[places]), targets[places])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
 
 
 @torch.inference_mode()

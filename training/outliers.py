@@ -9,8 +9,9 @@ of the weights, and nothing that an int8 run would be fast for.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +20,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-__all__ = ["SPARED", "Seen", "narrow", "observe", "products", "spare"]
+__all__ = ["SPARED", "Seen", "observe", "products", "spare"]
 
 SPARED = 8
 """Channels of one input that are kept apart at most."""
 
-# Columns below which a product is that of a head.
-_LEAST = 16
 # Worth it where the largest activation shrinks to this share of itself or less.
 _SHRINKS = 0.5
+
+# Heads over tokens, and what chooses tokens: a few columns, and an exponent.
+_FLOATS = re.compile(r"focus/|token_heads/")
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -46,28 +48,15 @@ class Seen:
 
 
 def products(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """The products with weight matrices, by what they multiply."""
-    matrices = _matrices(model, lambda columns: columns >= _LEAST)
+    """The products with weight matrices, by what they multiply; some stay floats."""
+    matrices = {w.name for w in model.graph.initializer if len(w.dims) == 2}
     found: defaultdict[str, list[NodeProto]] = defaultdict(list)
     for node in model.graph.node:
+        if _FLOATS.search(node.name):
+            continue
         if node.op_type == "MatMul" and node.input[1] in matrices:
             found[node.input[0]].append(node)
     return dict(found)
-
-
-def narrow(model: ModelProto) -> list[str]:
-    """The products that are not worth int8: a head's, of a few columns."""
-    matrices = _matrices(model, lambda columns: columns < _LEAST)
-    nodes = (node for node in model.graph.node if node.op_type == "MatMul")
-    return [node.name for node in nodes if node.input[1] in matrices]
-
-
-def _matrices(model: ModelProto, wanted: Callable[[int], bool]) -> set[str]:
-    return {
-        w.name
-        for w in model.graph.initializer
-        if len(w.dims) == 2 and wanted(w.dims[1])
-    }
 
 
 def observe(model: ModelProto, feeds: Iterable[Feed]) -> dict[str, Seen]:
@@ -105,7 +94,7 @@ def spare(model: ModelProto, seen: Mapping[str, Seen]) -> list[str]:
     the scale of the others; ``seen`` is changed to match.
     """
     weights = {w.name: w for w in model.graph.initializer}
-    floats: list[str] = []
+    floats = [node.name for node in model.graph.node if _FLOATS.search(node.name)]
     for name, nodes in products(model).items():
         here = seen[name]
         order = np.argsort(-here.largest)

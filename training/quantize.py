@@ -19,7 +19,7 @@ from promptguard.runtime.encode import Encoder
 from .config import Config
 from .errors import PipelineError
 from .folder import stripped, write_statement
-from .outliers import Feed, Seen, narrow, observe, products, spare
+from .outliers import Feed, Seen, observe, products, spare
 from .rounding import rounded
 from .rows import read_rows
 from .stage import write_atomically
@@ -69,7 +69,7 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
         model: Changed on the way.
         seen: What its weights are multiplied by; changed to match.
     """
-    floats = spare(model, seen) + narrow(model)
+    floats = spare(model, seen)
     quantize_dynamic(
         model,
         file,
@@ -78,6 +78,8 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
         reduce_range=True,
         weight_type=QuantType.QInt8,
         nodes_to_exclude=floats,
+        # ONNX's own inference of shapes does not know the operators of ONNX Runtime.
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
     )
     quantized = onnx.load(file)
     _round(model, seen, quantized)

@@ -35,6 +35,7 @@ def smoke(config: Config, build: str | None = None) -> Config:
         name=f"{config.name}-smoke",
         data_root=str(world),
         encoder=str(world / "encoder"),
+        start="",
         build=str(folder),
         release=str(folder / "release"),
         data=replace(
@@ -65,6 +66,8 @@ def smoke(config: Config, build: str | None = None) -> Config:
             config.train,
             epochs=3,
             batch=16,
+            early=min(config.train.early, 1),
+            frozen=False,
             # Weights that know nothing have a longer way to go.
             rate=2e-3,
             head_rate=1e-2,

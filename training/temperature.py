@@ -56,8 +56,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         held_out = read_marked(needed["names"] / "heldout.jsonl.gz")
         found = name_temperature(model, encoder, held_out, config.names.labels)
         with torch.no_grad():
-            model.heads[NAMES].weight /= found["temperature"]
-            model.heads[NAMES].bias /= found["temperature"]
+            model.token_heads[NAMES].weight /= found["temperature"]
+            model.token_heads[NAMES].bias /= found["temperature"]
         report[NAMES] = found
     print(json.dumps(report, indent=1))
     write_atomically(out / "temperature.json", json.dumps(report, indent=1).encode())

@@ -22,8 +22,8 @@ from .balance import weights
 from .config import Config
 from .memory import give_back
 from .metrics import auc, partial_auc, recall_at
-from .model import Classifier, from_encoder, masked_loss
-from .namehead import name_examples, name_loss, tags_of
+from .model import EARLY, Classifier, from_encoder, masked_loss
+from .namehead import name_examples, name_loss, refit, tags_of
 from .rows import INJECTION, Row, read_rows
 from .stage import write_atomically
 from .tokenlabels import NAMES
@@ -57,13 +57,17 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.train.threads)
     encoder = encoder_of(config, needed)
-    rows = read_rows(needed["augment"] / "train.jsonl.gz")
+    rows = read_rows(needed["mine"] / "train.jsonl.gz")
     weighed = weights(rows, config.train.balance, config.heads, config.train.shares)
     seen = examples(encoder, rows, weighed)
     seen += name_examples(config, encoder, needed, seen)
     unseen = _Unseen(config, encoder, read_rows(needed["data"] / "unseen.jsonl.gz"))
     model = from_encoder(
-        needed["adapt"], config.heads, config.train.dropout, tags_of(config)
+        needed["adapt"],
+        config.heads,
+        config.train.dropout,
+        config.train.early,
+        tags_of(config),
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = _Run(config, model.to(device), seen, unseen, out)
@@ -177,9 +181,13 @@ class _Run:
             config.train.epochs,
             random.Random(f"{config.seed}:batches"),
         )
-        named = list(model.named_parameters())
-        heads = [p for name, p in named if name.startswith("heads.")]
-        body = [p for name, p in named if not name.startswith("heads.")]
+        if config.train.frozen:
+            model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
+        # Where the weights came from; they are made anew when a run goes on.
+        self.before = {k: v.clone() for k, v in model.state_dict().items()}
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        heads = [p for name, p in named if not name.startswith("bert.")]
+        body = [p for name, p in named if name.startswith("bert.")]
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": body, "lr": self.settings.rate},
@@ -208,6 +216,37 @@ class _Run:
         if self.history:
             best = torch.load(self.folder / _BEST, weights_only=True)
             self.model.load_state_dict(best)
+            self._average(best)
+
+    def _average(self, best: Mapping[str, Tensor]) -> None:
+        """Keep the mean with the weights of the start that does best, if one does.
+
+        Fine-tuning moves away from what held for other data (Wortsman et al. 2022,
+        Robust fine-tuning of zero-shot models, arXiv 2109.01903).
+        """
+        figures = {1.0: max(past["unseen"] for past in self.history)}
+        for share in self.settings.averages:
+            self.model.load_state_dict(self._mean(best, share))
+            figure = self.unseen.figure(self.model)
+            if figure is not None:
+                figures[share] = figure
+                self.history.append({"share": share, "unseen": figure})
+                print(f"\n{share:g} of the new weights: unseen sources {figure:.4f}")
+        share = max(figures, key=figures.__getitem__)
+        self.model.load_state_dict(self._mean(best, share))
+        if share < 1:
+            # Its encoder is another one now.
+            refit(self.model, self.rows, self.settings.head_rate)
+
+    def _mean(self, best: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+        return {
+            name: torch.lerp(self.before[name], value, share)
+            # The heads in between are new: there is nothing to return to.
+            if value.is_floating_point()
+            and not name.startswith(("early", "token_heads"))
+            else value
+            for name, value in best.items()
+        }
 
     def _looks(self, done: int, steps: int) -> bool:
         if done < self.settings.validate_from * steps:
@@ -226,9 +265,14 @@ class _Run:
         device = self.model.device
         rows = [self.rows[place] for place in places]
         inputs, labels, weighed = collate(rows, self.model.config.heads, device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with _autocast(device):
             logits = self.model(**inputs)
         loss = masked_loss(logits, labels, weighed)
+        if self.settings.early:
+            early = {name: logits[EARLY + name] for name in labels}
+            loss = loss + self.settings.early_share * masked_loss(
+                early, labels, weighed
+            )
         if NAMES in logits:
             loss = loss + name_loss(logits[NAMES], rows)
         self.optimizer.zero_grad(set_to_none=True)
@@ -252,7 +296,8 @@ class _Run:
         return since >= self.settings.patience
 
     def _best(self) -> float:
-        return max(self.history, key=lambda past: past["unseen"])["step"]
+        looks = [past for past in self.history if "step" in past]
+        return max(looks, key=operator.itemgetter("unseen"))["step"]
 
     def _save(self, step: int) -> None:
         state = {
@@ -279,6 +324,12 @@ class _Run:
         self.loss, self.history = state["loss"], state["history"]
         print(f"goes on from step {state['step']}")
         return int(state["step"])
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    """Sixteen bits where the processor has them; emulated, they take twice as long."""
+    able = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
 
 
 def _store(state: dict[str, Any], file: Path) -> None:
@@ -354,8 +405,8 @@ def logits_of(
         places = order[start : start + batch]
         chosen = [rows[place] for place in places]
         inputs, _, _ = collate(chosen, model.config.heads, model.device)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with _autocast(model.device):
             logits = model(**inputs)
-        for name, scores in found.items():
-            scores[places] = logits[name].float().cpu()
+        for name in found:
+            found[name][places] = logits[name].float().cpu()
     return found

@@ -29,6 +29,7 @@ from .errors import PipelineError
 from .rows import load_sources
 from .sources import read
 from .stage import write_atomically
+from .start import write
 
 __all__ = ["ENCODER", "make", "texts"]
 
@@ -47,8 +48,14 @@ _BATCH = 1000
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
-    """Write an encoder with other pieces; the same one where none are wanted."""
+    """Write an encoder with other pieces; the same one where none are wanted.
+
+    A start has its pieces already.
+    """
     folder = config.encoder_folder()
+    if config.start:
+        write(Path(config.start), (folder / "config.json").read_bytes(), out)
+        return
     for name in ENCODER:
         write_atomically(out / name, (folder / name).read_bytes())
     if not config.vocabulary.pieces:

@@ -21,6 +21,8 @@ FILES = {
     for kind in ("requests", "comments")
 }
 ALL = [*FILES["requests"], *FILES["comments"]]
+# Who somebody is, without a twin: in languages and words that the pairs do not reach.
+STATEMENTS = sorted((ROOT / "data" / "statements").glob("*.jsonl"))
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]+")
 
 
@@ -72,8 +74,26 @@ def test_the_two_of_a_pair_share_topic_and_language(path: Path) -> None:
         assert safe["text"] != other["text"]
 
 
+@pytest.mark.parametrize("path", STATEMENTS, ids=lambda path: path.stem)
+def test_a_statement_of_identity_has_no_label_of_toxicity(path: Path) -> None:
+    table = load_sources(CONFIG.sources_file).training["own_statements"]
+    found = list(read_source(path, table))
+    assert len(found) == len(rows(path)) > 0
+    for row in found:
+        assert row.labels == dict.fromkeys([*TOXICITY, "injection"], 0)
+        assert (row.role, row.category) == ("user", "plain_comment")
+
+
+def test_who_somebody_is_stands_more_often_without_hate_than_with_it() -> None:
+    hateful = [
+        row for row in rows(*FILES["comments"]) if dict(row["labels"])["identity_hate"]
+    ]
+    # The word for a group must not tell hate by itself; the pairs alone are one to one.
+    assert len(rows(*STATEMENTS)) > len(hateful)
+
+
 def test_no_text_stands_twice_and_hardly_two_are_alike() -> None:
-    texts = [str(row["text"]) for row in rows(*ALL)]
+    texts = [str(row["text"]) for row in rows(*ALL, *STATEMENTS)]
     counts = Counter(text.casefold() for text in texts)
     assert [text[:20] for text, count in counts.items() if count > 1] == []
     made = [grams(text) for text in texts]

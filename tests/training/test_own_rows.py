@@ -14,7 +14,7 @@ from training import config as configuration
 from training.rows import Source
 
 ROOT = Path(__file__).parents[2] / "training"
-OTHERS = ("requests", "comments")
+OTHERS = ("requests", "comments", "statements")
 FILES = sorted(
     path for path in (ROOT / "data").rglob("*.jsonl") if path.parent.name not in OTHERS
 )
@@ -60,7 +60,16 @@ def test_there_are_enough_rows_of_either_kind() -> None:
     labels = Counter(row["label"] for _, row in ROWS)
     assert labels[0] >= 1500
     assert labels[1] >= 1000
-    assert len({row["lang"] for _, row in ROWS}) == 12
+    assert len({row["lang"] for _, row in ROWS}) >= 28
+
+
+def test_no_language_speaks_for_a_label() -> None:
+    attacks: Counter[str] = Counter()
+    benign: Counter[str] = Counter()
+    for _, row in ROWS:
+        (attacks if row["label"] else benign)[row["lang"]] += 1
+    # A model that sees attacks alone in a language takes the language for the attack.
+    assert [lang for lang in attacks if 2 * benign[lang] < attacks[lang]] == []
 
 
 def test_no_text_stands_twice() -> None:

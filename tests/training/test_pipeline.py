@@ -18,8 +18,8 @@ pytestmark = [
 ]
 
 STAGES = (
-    *("sources", "data", "names", "vocabulary", "adapt", "augment", "train"),
-    *("temperature", "export"),
+    *("sources", "data", "names", "vocabulary", "adapt", "augment", "mine"),
+    *("train", "temperature", "export"),
     *("quantize", "calibrate", "evaluate", "gate", "bundle", "publish"),
 )
 
@@ -87,6 +87,7 @@ def test_an_interrupted_training_ends_the_same(world: Path) -> None:
     run = [str(world / "run.toml")]
     assert main(["run", *run, "--until", "adapt"]) == 0
     assert main(["augment", *run]) == 0
+    assert main(["mine", *run]) == 0
     assert main(["train", *run]) == 0
     whole = load_file(world / "build" / "train" / "model.safetensors")
 
@@ -127,6 +128,7 @@ def test_training_ends_where_unseen_sources_gain_no_more(
     run = [str(settings)]
     assert main(["run", *run, "--until", "adapt"]) == 0
     assert main(["augment", *run]) == 0
+    assert main(["mine", *run]) == 0
 
     figures = iter([0.2, 0.6, 0.5, 0.4, 0.9])
     kept = []
