@@ -57,11 +57,11 @@ class Pair:
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
-    """Write the adapted encoder; the same one where no steps are wanted."""
+    """Write the adapted encoder; the same one where no steps are wanted, or a start is."""
     folder = needed["vocabulary"]
     for name in ENCODER:
         write_atomically(out / name, (folder / name).read_bytes())
-    if not config.adapt.steps:
+    if config.start or not config.adapt.steps:
         return
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.adapt.threads)
