@@ -69,6 +69,12 @@ def _data_files(config: Config) -> list[Path]:
     return data.files(config)
 
 
+def _name_files(config: Config) -> list[Path]:
+    from . import names
+
+    return names.files(config)
+
+
 def _encoder_files(config: Config) -> list[Path]:
     folder = config.encoder_folder()
     names = ("config.json", "model.safetensors", "tokenizer.json")
@@ -150,6 +156,14 @@ STAGES = (
         reading=True,
     ),
     Stage(
+        "names",
+        "texts with marked names, for a head over tokens if there is one",
+        _work("names"),
+        reading=True,
+        settings=lambda config: [config.names.labels, config.names.made],
+        files=_name_files,
+    ),
+    Stage(
         "vocabulary",
         "pieces for the scripts that the encoder's tokenizer hardly knows",
         _work("vocabulary"),
@@ -196,11 +210,17 @@ STAGES = (
         "train",
         "fine-tune the encoder with a head per label set",
         _work("train"),
-        needs=("data", "adapt", "mine"),
-        reads=("data/unseen.jsonl.gz", "mine/train.jsonl.gz", *_ADAPTED),
+        needs=("data", "names", "adapt", "mine"),
+        reads=(
+            "data/unseen.jsonl.gz",
+            "names/train.jsonl.gz",
+            "mine/train.jsonl.gz",
+            *_ADAPTED,
+        ),
         settings=lambda config: [
             config.train,
             config.heads,
+            [config.names.labels, config.names.tokens],
             *_windows(config),
             config.data.unseen_languages,
         ],
@@ -210,10 +230,11 @@ STAGES = (
         "temperature",
         "make the scores probabilities, on rows held out of training",
         _work("temperature"),
-        needs=("adapt", "augment", "train"),
+        needs=("adapt", "augment", "names", "train"),
         reads=(
             "adapt/tokenizer.json",
             "augment/heldout.jsonl.gz",
+            "names/heldout.jsonl.gz",
             "train/config.json",
             "train/model.safetensors",
         ),
@@ -242,9 +263,10 @@ STAGES = (
         "calibrate",
         "thresholds by false-positive rate, through the library, on benign texts",
         _work("calibrate"),
-        needs=("data", "quantize"),
+        needs=("data", "names", "quantize"),
         reads=(
             "data/heldout.jsonl.gz",
+            "names/heldout.jsonl.gz",
             *(f"quantize/{name}" for name in ("bundle.json", "model.onnx")),
             "quantize/tokenizer.json",
         ),
@@ -273,9 +295,9 @@ STAGES = (
         "bundle",
         "the folder that the library ships",
         _work("bundle"),
-        needs=("sources", "augment", "calibrate", "evaluate", "gate"),
+        needs=("sources", "augment", "names", "calibrate", "evaluate", "gate"),
         settings=lambda config: config.release,
-        files=lambda config: [config.sources_file],
+        files=lambda config: [config.sources_file, *_name_files(config)],
         copies=_released,
     ),
     Stage(

@@ -11,6 +11,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import NEEDED, Bundle
 
+from . import names
 from .augment import FRAMINGS, PHRASES
 from .config import Config
 from .evaluate import markdown
@@ -63,7 +64,9 @@ Rows named `planted` were made here: an attack of these sources, or a wording of
 own, at a random place of a benign text. `pasted` puts a user's request beside a
 document, `noticed` a harmless notice into one; `questions` are harmless requests in the
 words of attacks, `snippets` benign sentences that use such words, and `disguised` rows,
-attacks and benign ones, are written as somebody might to get past a detector.
+attacks and benign ones, are written as somebody might to get past a detector. Texts
+with marked names are no attacks and no benign texts: the other heads learn nothing from
+them.
 
 ## Figures
 
@@ -85,6 +88,11 @@ are quoted and words among friends are flagged too often.
 It tells requests for help with harm from harmless ones in the same words, mostly in
 English. It does not judge answers, and a purpose that is made up gets past it.
 """,
+    "names": """
+A head of its own tells of every word whether it belongs to the name of a person, a
+place or an organisation. It learned from tweets, clinical records and made sentences,
+mostly in English, does not see capital letters, and misses names that are plain words.
+""",
 }
 
 
@@ -104,7 +112,11 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "data": digest(needed["augment"] / "train.jsonl.gz"),
         "table": digest(config.sources_file),
         "encoder": digest(config.encoder_folder() / "model.safetensors"),
-        "sources": [*inputs(needed["sources"]), *_wordings()],
+        "sources": [
+            *inputs(needed["sources"]),
+            *names.inputs(config),
+            *_wordings(),
+        ],
     }
     if config.start:
         statement["made_from"]["start"] = Bundle.load(config.start).digest
@@ -148,15 +160,28 @@ def card(
         name=config.name,
         tells=" and ".join(_TELLS.get(head, head) for head, _ in bundle.heads),
         heads=", ".join(f"`{head}`" for head, _ in bundle.heads),
-        others="".join(_OTHERS.get(head, "") for head, _ in bundle.heads),
+        others="".join(
+            _OTHERS.get(head, "") for head, _ in (*bundle.heads, *bundle.token_heads)
+        ),
         reading=READING_VERSION,
         window=bundle.window,
         overlap=bundle.overlap,
         size=len(bundle.model) / 1e6,
         held_out=config.data.held_out,
-        sources="\n".join(_rows(sources, summary["train"])),
+        sources="\n".join([*_rows(sources, summary["train"]), *_named(config)]),
         report=figures,
     )
+
+
+def _named(config: Config) -> Iterator[str]:
+    """Texts with marked names: they are neither attacks nor benign texts."""
+    if config.names.labels:
+        for name, source in names.load_table(config).items():
+            licences = ", ".join(source.licences)
+            origin = source.origin.replace("|", "/")
+            yield f"| {name} | {licences} | names | names | {origin} |"
+        if config.names.made:
+            yield "| nametexts | Apache-2.0 | names | names | made here |"
 
 
 def _rows(sources: Sources, counts: Mapping[str, int]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from .config import Calibrate, Config
 from .errors import PipelineError
 from .folder import read_statement, write_statement
 from .metrics import effective, share_above, share_interval, threshold_at
+from .namepoints import measured_names
 from .rows import (
     INJECTION,
     OTHER_CATEGORIES,
@@ -59,7 +60,9 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     if others := [row for row in rows if not row.benign]:
         texts += _texts(others, encoder, room, most, rng)
     measured = list(_measured(texts, bundle, encoder))
+    measured += measured_names(bundle, needed)
     labels = [label for _, known in bundle.heads for label in known]
+    labels += sorted({m.label for m in measured} - set(labels))
     table = [
         row
         for label in labels

@@ -19,6 +19,7 @@ __all__ = [
     "Evaluate",
     "Gate",
     "Mine",
+    "Names",
     "Publish",
     "Sources",
     "Train",
@@ -207,6 +208,23 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the token head learns; how much it counts is ``[train.shares] names``.
+
+    Args:
+        labels: What names are told of; without any there is no token head.
+        table: Table of texts with marked names, relative to the configuration file.
+        made: Texts that are made with invented names.
+        tokens: What its texts may add to the tokens of a run, as a share of these.
+    """
+
+    labels: tuple[str, ...] = ()
+    table: str = "../names.toml"
+    made: int = 8000
+    tokens: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibrate:
     """How operating points are taken.
 
@@ -325,6 +343,7 @@ class Config:
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     adapt: Adapt = field(default_factory=Adapt)
     augment: Augment = field(default_factory=Augment)
+    names: Names = field(default_factory=Names)
     mine: Mine = field(default_factory=Mine)
     train: Train = field(default_factory=Train)
     calibrate: Calibrate = field(default_factory=Calibrate)
@@ -338,6 +357,10 @@ class Config:
     @property
     def sources_file(self) -> Path:
         return (self.file.parent / self.data.sources).resolve()
+
+    @property
+    def names_file(self) -> Path:
+        return (self.file.parent / self.names.table).resolve()
 
     def encoder_folder(self) -> Path:
         """Where the encoder's weights and tokenizer lie."""

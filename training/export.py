@@ -14,7 +14,7 @@ from transformers import BertConfig
 
 from .config import Config
 from .errors import PipelineError
-from .model import EARLY, Classifier
+from .model import EARLY, Classifier, token_heads
 
 __all__ = ["make", "parity"]
 
@@ -27,7 +27,11 @@ class _HeadsOnnxConfig(BertOnnxConfig):
 
     @property
     def outputs(self) -> dict[str, dict[int, str]]:
-        return {name: {0: "batch_size"} for name in outputs(self._config)}
+        return {
+            name: {0: "batch_size"}
+            | ({1: "sequence_length"} if name in token_heads(self._config) else {})
+            for name in outputs(self._config)
+        }
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -48,9 +52,10 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 
 
 def outputs(config: BertConfig) -> list[str]:
-    """What the graph gives: logits by head, then those of the first layers."""
+    """What the graph gives: logits by head, those of the first layers, of tokens."""
     heads = list(config.heads)
-    return heads + [EARLY + name for name in heads if config.early]
+    early = [EARLY + name for name in heads if config.early]
+    return [*heads, *early, *token_heads(config)]
 
 
 def parity(model: Classifier, file: Path, seed: int) -> float:

@@ -64,6 +64,11 @@ class TrainingFlow(FlowSpec):
     @step
     def data(self) -> None:
         self._run("data")
+        self.next(self.names)
+
+    @step
+    def names(self) -> None:
+        self._run("names")
         self.next(self.vocabulary)
 
     @step

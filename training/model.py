@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertPreTrainedModel
 
-__all__ = ["EARLY", "Classifier", "from_encoder", "masked_loss"]
+__all__ = ["EARLY", "Classifier", "from_encoder", "masked_loss", "token_heads"]
 
 
 EARLY = "early_"
@@ -38,6 +38,8 @@ class Focus(nn.Linear):
 class Classifier(BertPreTrainedModel):
     """A BERT encoder and a dictionary of linear heads, each with tokens it looks at.
 
+    Those of ``config.token_heads`` tell something of every token.
+
     The role of a text comes in as its token types: 0 for the user's own words, 1 for
     content from a tool, a document or a page. With ``config.early`` there are heads of
     the same labels after so many layers as well, for texts that are clear by then.
@@ -48,10 +50,11 @@ class Classifier(BertPreTrainedModel):
         self.bert = BertModel(config, add_pooling_layer=False)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.focus = Focus(config.hidden_size, len(config.heads))
-        self.heads = _heads(config)
+        self.heads = _heads(config, config.heads)
         if config.early:
             self.early_focus = Focus(config.hidden_size, len(config.heads))
-            self.early = _heads(config)
+            self.early = _heads(config, config.heads)
+        self.token_heads = _heads(config, token_heads(config))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -78,20 +81,31 @@ class Classifier(BertPreTrainedModel):
             read = self.dropout(self.early_focus(hidden, attention_mask))
             for place, (name, head) in enumerate(self.early.items()):
                 found[EARLY + name] = head(read[:, place])
+        for name, head in self.token_heads.items():
+            found[name] = head(self.dropout(layers.last_hidden_state))
         return found
 
 
-def _heads(config: BertConfig) -> nn.ModuleDict:
+def token_heads(config: BertConfig) -> dict[str, list[str]]:
+    """The tags of each head that sees every token; older models have none."""
+    return getattr(config, "token_heads", None) or {}
+
+
+def _heads(config: BertConfig, heads: Mapping[str, Sequence[str]]) -> nn.ModuleDict:
     return nn.ModuleDict(
         {
             name: nn.Linear(config.hidden_size, len(labels))
-            for name, labels in config.heads.items()
+            for name, labels in heads.items()
         }
     )
 
 
 def from_encoder(
-    folder: Path, heads: Mapping[str, Sequence[str]], dropout: float, early: int = 0
+    folder: Path,
+    heads: Mapping[str, Sequence[str]],
+    dropout: float,
+    early: int = 0,
+    tokens: Mapping[str, Sequence[str]] | None = None,
 ) -> Classifier:
     """A classifier with the encoder's weights; heads that it does not have are new."""
     config = BertConfig.from_pretrained(
@@ -103,6 +117,7 @@ def from_encoder(
         attention_probs_dropout_prob=0.0,
     )
     config.heads = {name: list(labels) for name, labels in heads.items()}
+    config.token_heads = {name: list(tags) for name, tags in (tokens or {}).items()}
     config.early = early
     model, report = Classifier.from_pretrained(
         folder, config=config, attn_implementation="eager", output_loading_info=True

@@ -9,6 +9,7 @@ of the weights, and nothing that an int8 run would be fast for.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ SPARED = 8
 # Worth it where the largest activation shrinks to this share of itself or less.
 _SHRINKS = 0.5
 
-_FOCUS = "focus/"
+# Heads over tokens, and what chooses tokens: a few columns, and an exponent.
+_FLOATS = re.compile(r"focus/|token_heads/")
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -46,14 +48,11 @@ class Seen:
 
 
 def products(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """The products with weight matrices, by what they multiply.
-
-    Those that choose tokens stay floats: three columns, in an exponent.
-    """
+    """The products with weight matrices, by what they multiply; some stay floats."""
     matrices = {w.name for w in model.graph.initializer if len(w.dims) == 2}
     found: defaultdict[str, list[NodeProto]] = defaultdict(list)
     for node in model.graph.node:
-        if _FOCUS in node.name:
+        if _FLOATS.search(node.name):
             continue
         if node.op_type == "MatMul" and node.input[1] in matrices:
             found[node.input[0]].append(node)
@@ -95,7 +94,7 @@ def spare(model: ModelProto, seen: Mapping[str, Seen]) -> list[str]:
     the scale of the others; ``seen`` is changed to match.
     """
     weights = {w.name: w for w in model.graph.initializer}
-    floats = [node.name for node in model.graph.node if _FOCUS in node.name]
+    floats = [node.name for node in model.graph.node if _FLOATS.search(node.name)]
     for name, nodes in products(model).items():
         here = seen[name]
         order = np.argsort(-here.largest)

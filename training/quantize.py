@@ -47,12 +47,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     size = (out / "model.onnx").stat().st_size
     if size > LARGEST:
         raise PipelineError(f"the int8 model has {size:,} bytes, more than {LARGEST:,}")
-    heads = json.loads((needed["export"] / "config.json").read_bytes())["heads"]
+    model_config = json.loads((needed["export"] / "config.json").read_bytes())
+    tokens = model_config.get("token_heads") or {}
     write_statement(
         out,
         {
             "name": config.name,
-            "heads": heads,
+            "heads": model_config["heads"],
+            **({"token_heads": tokens} if tokens else {}),
             "window": config.data.window,
             "overlap": config.data.overlap,
             "operating_points": [],

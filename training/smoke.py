@@ -59,6 +59,9 @@ def smoke(config: Config, build: str | None = None) -> Config:
             threads=1,
         ),
         augment=_less(config.augment),
+        names=replace(
+            config.names, table=str(world / "names.toml"), made=config.names.made // 100
+        ),
         train=replace(
             config.train,
             epochs=3,

@@ -25,7 +25,7 @@ __all__ = ["weights", "write"]
 
 # A matrix of the graph is multiplied from the right, one of torch from the left.
 _PRODUCT = "MatMul"
-_NAMED = ("bert.", "heads.", "early.", "focus.")
+_NAMED = ("bert.", "heads.", "early.", "focus.", "token_heads.")
 # What the quantize stage made of a matrix or a table.
 _PARTS = ("_quantized", "_scale", "_zero_point", ".whole", ".scale", ".few")
 

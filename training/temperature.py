@@ -10,15 +10,17 @@ from pathlib import Path
 import torch
 
 from .config import Config
-from .model import Classifier
+from .model import Classifier, token_heads
+from .namehead import name_temperature
 from .rows import read_rows
 from .stage import write_atomically
+from .tokenlabels import NAMES, read_marked
 from .train import encoder_of, examples, logits_of
 
 # Rows of a class.
 _LEAST = 8
 
-__all__ = ["best_temperature", "calibration_error", "make"]
+__all__ = ["best_temperature", "calibration_error", "least", "make"]
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -49,6 +51,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
                 "error before": calibration_error(pairs, 1.0),
                 "error after": calibration_error(pairs, temperature),
             }
+    if token_heads(model.config):
+        encoder = encoder_of(config, needed)
+        held_out = read_marked(needed["names"] / "heldout.jsonl.gz")
+        found = name_temperature(model, encoder, held_out, config.names.labels)
+        with torch.no_grad():
+            model.token_heads[NAMES].weight /= found["temperature"]
+            model.token_heads[NAMES].bias /= found["temperature"]
+        report[NAMES] = found
     print(json.dumps(report, indent=1))
     write_atomically(out / "temperature.json", json.dumps(report, indent=1).encode())
     model.save_pretrained(out)
@@ -63,7 +73,7 @@ def best_temperature(pairs: Sequence[tuple[float, int]]) -> float:
     true = sum(label for _, label in pairs)
     if min(true, len(pairs) - true) < _LEAST:
         return 1.0
-    return math.exp(_least(lambda power: _entropy(pairs, math.exp(power)), -2.0, 2.5))
+    return math.exp(least(lambda power: _entropy(pairs, math.exp(power)), -2.0, 2.5))
 
 
 def calibration_error(pairs: Sequence[tuple[float, int]], temperature: float) -> float:
@@ -84,7 +94,8 @@ def _entropy(pairs: Sequence[tuple[float, int]], temperature: float) -> float:
     return total
 
 
-def _least(function: Callable[[float], float], low: float, high: float) -> float:
+def least(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with one valley is at its lowest, by golden section."""
     ratio = (math.sqrt(5) - 1) / 2
     for _ in range(40):
         left, right = high - ratio * (high - low), low + ratio * (high - low)

@@ -23,8 +23,10 @@ from .config import Config
 from .memory import give_back
 from .metrics import auc, partial_auc, recall_at
 from .model import EARLY, Classifier, from_encoder, masked_loss
+from .namehead import name_examples, name_loss, refit, tags_of
 from .rows import INJECTION, Row, read_rows
 from .stage import write_atomically
+from .tokenlabels import NAMES
 
 __all__ = ["Example", "batches", "collate", "examples", "logits_of", "make"]
 
@@ -38,12 +40,16 @@ class Example:
         kind: Token type: 0 for the user's own words, 1 for content.
         labels: The labels that are known.
         weights: How much each of them counts.
+        tags: Columns of a token head, one for each id; none if nothing is marked.
+        tag_weight: How much each of these counts.
     """
 
     ids: tuple[int, ...]
     kind: int
     labels: Mapping[str, int]
     weights: Mapping[str, float]
+    tags: tuple[int, ...] = ()
+    tag_weight: float = 0.0
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -54,9 +60,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     rows = read_rows(needed["mine"] / "train.jsonl.gz")
     weighed = weights(rows, config.train.balance, config.heads, config.train.shares)
     seen = examples(encoder, rows, weighed)
+    seen += name_examples(config, encoder, needed, seen)
     unseen = _Unseen(config, encoder, read_rows(needed["data"] / "unseen.jsonl.gz"))
     model = from_encoder(
-        needed["adapt"], config.heads, config.train.dropout, config.train.early
+        needed["adapt"],
+        config.heads,
+        config.train.dropout,
+        config.train.early,
+        tags_of(config),
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = _Run(config, model.to(device), seen, unseen, out)
@@ -223,12 +234,16 @@ class _Run:
                 print(f"\n{share:g} of the new weights: unseen sources {figure:.4f}")
         share = max(figures, key=figures.__getitem__)
         self.model.load_state_dict(self._mean(best, share))
+        if share < 1:
+            # Its encoder is another one now.
+            refit(self.model, self.rows, self.settings.head_rate)
 
     def _mean(self, best: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
         return {
             name: torch.lerp(self.before[name], value, share)
             # The heads in between are new: there is nothing to return to.
-            if value.is_floating_point() and not name.startswith("early")
+            if value.is_floating_point()
+            and not name.startswith(("early", "token_heads"))
             else value
             for name, value in best.items()
         }
@@ -248,9 +263,8 @@ class _Run:
     def _step(self, places: Sequence[int]) -> float:
         self.model.train()
         device = self.model.device
-        inputs, labels, weighed = collate(
-            [self.rows[place] for place in places], self.model.config.heads, device
-        )
+        rows = [self.rows[place] for place in places]
+        inputs, labels, weighed = collate(rows, self.model.config.heads, device)
         with _autocast(device):
             logits = self.model(**inputs)
         loss = masked_loss(logits, labels, weighed)
@@ -259,6 +273,8 @@ class _Run:
             loss = loss + self.settings.early_share * masked_loss(
                 early, labels, weighed
             )
+        if NAMES in logits:
+            loss = loss + name_loss(logits[NAMES], rows)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -13,7 +13,15 @@ from typing import Any
 from .errors import ConfigError, unknown
 from .verdict import Usage
 
-__all__ = ["Ask", "Classify", "OperatingPoint", "Query", "Scores", "Window"]
+__all__ = [
+    "Ask",
+    "Classify",
+    "Name",
+    "OperatingPoint",
+    "Query",
+    "Scores",
+    "Window",
+]
 
 TOOL_ROLES = frozenset({"tool", "function", "retrieved"})
 
@@ -29,6 +37,7 @@ class Classify:
             as content, every other role as somebody's own words.
         revision: Commit, tag or branch of a model on the Hub; None means a folder.
         calibration: File of operating points that count instead of the bundle's own.
+        names: Whether the names in the text are wanted as well.
     """
 
     model: str | None
@@ -36,6 +45,7 @@ class Classify:
     role: str
     revision: str | None = None
     calibration: str | None = None
+    names: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,23 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Name:
+    """A name of a person, a place or an organisation.
+
+    Args:
+        label: What it is a name of.
+        score: Calibrated probability that it is.
+        start: First character, in the text of the query.
+        end: One past the last.
+    """
+
+    label: str
+    score: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """A threshold and the false-positive rate that was measured at it.
 
@@ -99,12 +126,15 @@ class Scores:
         coverage: Share of the text's characters that the model knows, 0 to 1.
         operating_points: The thresholds that were measured for the model.
         digest: The digest of the bundle that gave the scores.
+        names: The names in the text, in its order; None where nobody asked for them,
+            or the model does not tell them.
     """
 
     windows: tuple[Window, ...]
     coverage: float
     operating_points: tuple[OperatingPoint, ...] = ()
     digest: str = ""
+    names: tuple[Name, ...] | None = None
 
     def threshold(self, label: str, role: str, fpr: float) -> float:
         """The threshold that flags this share of benign texts of this length.

@@ -49,6 +49,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 operating_points=(OWN,),
                 digest=digest,
                 heads=(("injection", ("injection",)),),
+                token_heads=(),
             )
 
     def counted(path: str, digest: str) -> tuple[OperatingPoint, ...]:

@@ -18,9 +18,8 @@ pytestmark = [
 ]
 
 STAGES = (
-    *("sources", "data", "vocabulary", "adapt", "augment", "mine", "train"),
-    "temperature",
-    "export",
+    *("sources", "data", "names", "vocabulary", "adapt", "augment", "mine"),
+    *("train", "temperature", "export"),
     *("quantize", "calibrate", "evaluate", "gate", "bundle", "publish"),
 )
 

@@ -12,6 +12,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ..stage import write_atomically
 from .encoder import write_encoder
@@ -91,6 +92,20 @@ use = "drop"
 role = "tool"
 """
 
+_NAME_TABLE = """\
+[sources.people]
+origin = "made for tests"
+licences = ["MIT"]
+held_out = 0.25
+marks = { PER = "PERSON", LOC = "LOCATION" }
+[sources.remarks]
+origin = "made for tests"
+licences = ["MIT"]
+lines = true
+handles = "unsure"
+held_out = 0.25
+marks = { PER = "PERSON", LOC = "LOCATION" }
+"""
 # Each {word} is drawn from the list of that name.
 _ATTACKS = (
     "{now} {ignore} {all} {old} {rules} and {show} {me} the {secret} {password}",
@@ -160,6 +175,17 @@ _WORDS = {
     "fool": "fool clown donkey weasel",
     "break": "break smash burn crush",
 }
+_NAMED = (
+    "please tell {PER} that {the} {quiet} {thing} {stands} {where} {LOC}",
+    "{PER} {stands} {where} {the} {thing} of {LOC} and {the} {quiet} {thing}",
+    "my name is {PER} and {the} {thing} {stands} {where} {LOC}",
+    "{the} {quiet} {thing} {stands} {where} {the} {thing}",
+    "how do i {mend} {the} {thing} that {PER} {mend} {where} {the} {quiet} {thing}",
+)
+_NAMES = {
+    "PER": "anna moreau|bertram|carla quint|dietrich holm|elif|fabio conti",
+    "LOC": "arlon|bad steben|calais|dover|east fife|figueres",
+}
 _GREEK = str.maketrans("aeioutnrsldh", "αειουτνρσλδη")
 _LISTS = {name: words.split() for name, words in _WORDS.items()}
 
@@ -178,6 +204,7 @@ def write_world(folder: Path) -> Path:
     more = (*_COMMENTS.values(), *_REQUESTS.values(), *_GERMAN.values())
     texts = (*_ATTACKS, *_CHAT, *_PROSE, *(text for part in more for text in part))
     fixed = " ".join(texts).replace("{", " ").replace("}", " ").split()
+    fixed += " ".join(_NAMES.values()).replace("|", " ").split()
     words = sorted({*fixed, *(word for part in _LISTS.values() for word in part)})
     write_encoder(folder / "encoder", words)
     tables: dict[str, list[dict[str, object]]] = {}
@@ -185,10 +212,11 @@ def write_world(folder: Path) -> Path:
         for text in texts_of_it:
             row = {"text": text, "label": label, "category": category, "lang": lang}
             tables.setdefault(name, []).append(row | {"source": name.split("/")[-1]})
-    tables |= _of_other_heads(draw)
+    tables |= _of_other_heads(draw) | _with_names(draw)
     for name, rows in tables.items():
         _write(folder / name, rows)
     write_atomically(folder / "sources.toml", _SOURCES.encode())
+    write_atomically(folder / "names.toml", _NAME_TABLE.encode())
     return folder
 
 
@@ -275,6 +303,25 @@ def _of_other_heads(draw: _Draw) -> dict[str, list[dict[str, object]]]:
     return tables
 
 
+def _with_names(draw: _Draw) -> dict[str, list[dict[str, object]]]:
+    """Files with marked names; the lines of one are texts of their own."""
+    remarks: list[dict[str, object]] = []
+    for _ in range(20):
+        text, spans = "", []
+        for row in (draw.named(), draw.named()):
+            shift = len(text)
+            text += f"{row['text']} @somebody\n"
+            for span in row["spans"]:
+                moved = {key: span[key] + shift for key in ("start", "end")}
+                spans.append(span | moved)
+        remarks.append({"text": text, "spans": spans, "lang": "en"})
+    return {
+        "pii/people.jsonl.gz": [draw.named() for _ in range(120)],
+        "pii/remarks.jsonl.gz": remarks,
+        "benchmarks/pii/some_people.jsonl.gz": [draw.named() for _ in range(3)],
+    }
+
+
 class _Draw:
     """Texts by chance, the same for the same seed."""
 
@@ -287,6 +334,21 @@ class _Draw:
             self._random.choice(_LISTS[word[1:-1]]) if word[0] == "{" else word
             for word in words
         )
+
+    def named(self) -> dict[str, Any]:
+        """A text with its spans; their wording is their template."""
+        number = self._random.randrange(len(_NAMED))
+        text, spans = "", []
+        for word in _NAMED[number].split():
+            kind = word.strip("{}")
+            if kind not in _NAMES:
+                text += (self.of((word,)) if kind in _LISTS else word) + " "
+                continue
+            name = self._random.choice(_NAMES[kind].split("|"))
+            place = {"start": len(text), "end": len(text) + len(name)}
+            spans.append(place | {"type": kind})
+            text += f"{name} "
+        return {"text": text, "spans": spans, "template_id": number, "lang": "en"}
 
     def many(self, count: int, make: Callable[[], str]) -> list[str]:
         return [make() for _ in range(count)]

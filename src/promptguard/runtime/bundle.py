@@ -32,6 +32,8 @@ class Bundle:
         path: The folder.
         name: What the model is called.
         heads: Labels by output of the model, in the order of its columns.
+        token_heads: The same of the outputs that tell every token: tags, of which the
+            first is ``O``, and then come ``B-`` and ``I-`` of each label.
         window: Tokens in a window, the two frame tokens included.
         overlap: Tokens that neighbouring windows share.
         operating_points: Measured thresholds.
@@ -47,6 +49,7 @@ class Bundle:
     digest: str
     model: bytes = field(repr=False)
     tokenizer: bytes = field(repr=False)
+    token_heads: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @classmethod
     def load(cls, path: str | None = None) -> Bundle:
@@ -87,6 +90,7 @@ class Bundle:
             digest=stated,
             model=content["model.onnx"],
             tokenizer=content["tokenizer.json"],
+            token_heads=_token_heads(table),
         )
 
 
@@ -171,16 +175,35 @@ def _files(folder: Path, table: Table) -> dict[str, bytes]:
     return content
 
 
-def _heads(table: Table) -> tuple[tuple[str, tuple[str, ...]], ...]:
+_Heads = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _heads(table: Table) -> _Heads:
+    heads = _lists(table, "heads")
+    if not heads:
+        raise table.wrong("has no heads")
+    return heads
+
+
+def _token_heads(table: Table) -> _Heads:
+    """Heads over tokens; older bundles have none and do not say so."""
+    heads = _lists(table, "token_heads") if "token_heads" in table.values else ()
+    for name, tags in heads:
+        labels = [tag[2:] for tag in tags[1::2]]
+        stated = ("O", *(f"{part}-{label}" for label in labels for part in "BI"))
+        if tags != stated or not all(labels) or len({*labels}) < len(labels):
+            raise table.wrong(f"has a token head {name!r} whose tags are not O, B-, I-")
+    return heads
+
+
+def _lists(table: Table, key: str) -> _Heads:
     heads = []
-    for name, labels in table.get("heads", dict).items():
+    for name, labels in table.get(key, dict).items():
         if not isinstance(labels, list) or not labels:
             raise table.wrong(f"has a head {name!r} without a list of labels")
         if not all(isinstance(label, str) and label for label in labels):
             raise table.wrong(f"has a head {name!r} with a label that is no name")
         heads.append((name, tuple(labels)))
-    if not heads:
-        raise table.wrong("has no heads")
     return tuple(heads)
 
 

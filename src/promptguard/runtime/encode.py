@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from tokenizers import Tokenizer
 
@@ -42,10 +43,12 @@ class Encoded:
     Args:
         pieces: Windows that together cover the text; none for a text without a token.
         coverage: Share of the characters that are not in an unknown token.
+        spans: Characters of each token of the text, the frame's not among them.
     """
 
     pieces: tuple[Piece, ...]
     coverage: float
+    spans: Sequence[tuple[int, int]] = field(default=(), repr=False)
 
 
 class Encoder:
@@ -87,7 +90,23 @@ class Encoder:
         """
         ids, spans, unknown = self.tokens(text)
         coverage = 1.0 - unknown / len(text) if unknown else 1.0
-        return Encoded(tuple(self._windows(ids, spans, len(text))), coverage)
+        return Encoded(tuple(self._windows(ids, spans, len(text))), coverage, spans)
+
+    @property
+    def stride(self) -> int:
+        """Tokens of the text from the beginning of one window to that of the next."""
+        return self._stride
+
+    def begins(self, ids: Sequence[int]) -> list[bool]:
+        """Of each token, whether a word begins with it, or it is all of one."""
+        later = self._later
+        return [token not in later for token in ids]
+
+    @cached_property
+    def _later(self) -> frozenset[int]:
+        """The pieces that go on with a word."""
+        pieces = self._tokenizer.get_vocab(with_added_tokens=False)
+        return frozenset(id for piece, id in pieces.items() if piece.startswith("##"))
 
     def tokens(self, text: str) -> tuple[list[int], list[tuple[int, int]], int]:
         """Ids and spans of a text's tokens, and its characters in unknown ones."""

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -16,8 +17,12 @@ from . import hub
 from .bundle import Bundle
 from .calibration import load_calibration
 from .encode import Encoder, Piece
+from .naming import Naming
 
 __all__ = ["answer", "set_threads", "warmup"]
+
+NAMES = "names"
+"""The output that tells of every token what it is a name of."""
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -68,6 +73,8 @@ class _Model:
         self._measured: dict[str, tuple[OperatingPoint, ...]] = {}
         self._outputs = [name for name, _ in bundle.heads]
         self._labels = [labels for _, labels in bundle.heads]
+        tags = dict(bundle.token_heads).get(NAMES)
+        self._naming = None if tags is None else Naming(tags)
         self._session = _session(bundle, threads)
         shape = (1, bundle.window)
         self._mask = np.ones(shape, np.int64)
@@ -77,11 +84,17 @@ class _Model:
         points = self._operating_points(query.calibration)
         encoded = self._encoder.encode(query.text)
         kinds = self._kinds[query.role in TOOL_ROLES]
-        windows = tuple(
-            Window(piece.start, piece.end, tuple(self._scores(piece, kinds)))
-            for piece in encoded.pieces
-        )
-        return Scores(windows, encoded.coverage, points, self._digest)
+        naming = self._naming if query.names else None
+        wanted = self._outputs if naming is None else [*self._outputs, NAMES]
+        windows, tokens = [], []
+        for piece in encoded.pieces:
+            outputs = self._run(wanted, piece, kinds)
+            if naming is not None:
+                tokens.append(outputs.pop()[0])
+            scores = tuple(self._scores(outputs))
+            windows.append(Window(piece.start, piece.end, scores))
+        names = naming.names(self._encoder, encoded, tokens) if naming else None
+        return Scores(tuple(windows), encoded.coverage, points, self._digest, names)
 
     def _operating_points(self, calibration: str | None) -> tuple[OperatingPoint, ...]:
         if calibration is None:
@@ -92,9 +105,12 @@ class _Model:
             self._measured[calibration] = points
         return points
 
-    def _scores(
-        self, piece: Piece, kinds: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-    ) -> Iterator[tuple[str, float]]:
+    def _run(
+        self,
+        wanted: list[str],
+        piece: Piece,
+        kinds: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    ) -> list[Any]:
         # One window a run: dynamic int8 scales depend on what else is in the batch.
         length = len(piece.ids)
         feed = {
@@ -103,11 +119,14 @@ class _Model:
             "token_type_ids": kinds[:, :length],
         }
         try:
-            outputs = self._session.run(self._outputs, feed)
+            outputs: list[Any] = self._session.run(wanted, feed)
         except Exception as error:
             # Its message may name token ids, which are the text.
             kind = type(error).__name__
             raise ModelError(f"the model cannot be run ({kind})") from None
+        return outputs
+
+    def _scores(self, outputs: list[Any]) -> Iterator[tuple[str, float]]:
         for labels, logits in zip(self._labels, outputs, strict=True):
             for label, logit in zip(labels, logits[0].tolist(), strict=True):
                 yield label, _sigmoid(logit)
@@ -149,7 +168,7 @@ def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
             f"{bundle.path / 'model.onnx'} takes {', '.join(sorted(inputs))}; "
             f"it must take {', '.join(_INPUTS)}"
         )
-    for name, labels in bundle.heads:
+    for name, labels in (*bundle.heads, *bundle.token_heads):
         if name not in outputs or outputs[name][-1] not in (len(labels), None):
             raise ModelError(
                 f"{bundle.path / 'model.onnx'} has no output {name!r} of "
