@@ -28,7 +28,7 @@ from .rounding import rounded
 from .rows import Row, read_rows
 from .stage import write_atomically
 
-__all__ = ["make", "quantize"]
+__all__ = ["drawn", "make", "measured", "quantize"]
 
 LARGEST = 25_000_000
 
@@ -53,8 +53,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     settings = json.loads((needed["export"] / "config.json").read_bytes())
     fuse(model, settings["num_attention_heads"])
     rows = read_rows(needed["augment"] / "train.jsonl.gz")
-    drawn = _feeds(_drawn(rows, config.seed), encoder)
-    seen = observe(model, (feed for _, feed in drawn))
+    seen = observe(model, drawn(rows, encoder, config.seed))
     quantize(model, seen, out / "model.onnx")
     if has_early(model):
         held_out = read_rows(needed["augment"] / "heldout.jsonl.gz")
@@ -143,9 +142,11 @@ def measured(
     return bounds
 
 
-def _drawn(rows: Sequence[Row], seed: int) -> list[Row]:
+def drawn(rows: Sequence[Row], encoder: Encoder, seed: int) -> Iterator[Feed]:
+    """Windows to see what the weights are multiplied by."""
     rng = random.Random(f"{seed}:quantize")
-    return rng.sample(list(rows), min(_ROWS, len(rows)))
+    some = rng.sample(list(rows), min(_ROWS, len(rows)))
+    return (feed for _, feed in _feeds(some, encoder))
 
 
 def _feeds(rows: Sequence[Row], encoder: Encoder) -> Iterator[tuple[Row, Feed]]:
