@@ -27,6 +27,7 @@ from promptguard.runtime.infer import WHOLE
 from report import Row, arguments, publish, spread
 from training.config import Config, load
 from training.data import benchmark_rows
+from training.metrics import recall_at
 from training.outliers import observe
 from training.quantize import drawn, quantize
 from training.rows import load_sources, read_rows
@@ -146,6 +147,36 @@ def through_guards(
     return rows
 
 
+def what_is_lost(
+    models: dict[str, bytes], encoder: Encoder, unseen: Sequence[tuple[bool, str, bool]]
+) -> list[Row]:
+    """Recall on sources that were never trained on, at thresholds of its own each.
+
+    Args:
+        unseen: Whether a text is an attack, the text, whether it is content.
+    """
+    rows: list[Row] = []
+    scores: dict[str, tuple[list[float], list[float]]] = {}
+    for name in ("attention fused", "and early end"):
+        session = _session(models[name])
+        attacks: list[float] = []
+        benign: list[float] = []
+        for attack, text, content in unseen:
+            logits = []
+            for piece in encoder.encode(text).pieces[:8]:
+                feed = _given(session, _feed(piece.ids, content))
+                logits.append(float(session.run(["injection"], feed)[0][0, 0]))
+            if logits:
+                (attacks if attack else benign).append(max(logits))
+        scores[name] = attacks, benign
+    for rate in (0.005, 0.01, 0.02):
+        row: Row = {"false positives": rate}
+        for name, (attacks, benign) in scores.items():
+            row[f"recall, {name}"] = recall_at(attacks, benign, rate)
+        rows.append({**row, "attacks": len(attacks), "benign": len(benign)})
+    return rows
+
+
 def _session(model: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -154,12 +185,12 @@ def _session(model: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _feed(ids: tuple[int, ...]) -> Feed:
+def _feed(ids: tuple[int, ...], content: bool = False) -> Feed:
     values = np.array((ids,), np.int64)
     return {
         "input_ids": values,
         "attention_mask": np.ones_like(values),
-        "token_type_ids": np.zeros_like(values),
+        "token_type_ids": np.full_like(values, int(content)),
     }
 
 
@@ -195,12 +226,21 @@ def main() -> None:
         "benign": [text for attack, text in texts if not attack],
         "attacks": [text for attack, text in texts if attack],
     }
+    rows = read_rows(options.build / "data" / "unseen.jsonl.gz")
+    unseen = [
+        (row.attack, row.text, row.role == "tool")
+        for row in rows
+        if row.attack or row.benign
+    ]
+    random.Random(SEED).shuffle(unseen)
+    unseen = unseen[: int(scale * len(unseen))]
     models = graphs(config, options.build, encoder)
     publish(
         "passes",
         "What the graph of the model costs",
         {
             "Graphs": beside_each_other(models, encoder, kinds, scale),
+            "Early ends": what_is_lost(models, encoder, unseen),
             "Guards": through_guards(encoder, kinds["benign"], scale, str(folder)),
         },
         options,
