@@ -8,12 +8,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
+DOCS_VENV ?= .venv-docs
 BIN := $(VENV)/bin
 TRAIN_BIN := $(TRAIN_VENV)/bin
+DOCS_BIN := $(DOCS_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers build clean
+.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers docs build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -22,7 +24,7 @@ help:  ## this list
 demo: $(VENV)/.demo  ## prompts that pass and prompts that are stopped
 	$(BIN)/python examples/demo.py
 
-test: lint types suite $(if $(CI),smoke test-train)  ## format, lint, types, the whole suite
+test: lint types suite $(if $(CI),docs smoke test-train)  ## format, lint, types, the whole suite
 
 lint: $(VENV)/.test  ## ruff: format and rules
 	$(BIN)/ruff format --check .
@@ -52,11 +54,14 @@ smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
 peers: $(VENV)/.test  ## other libraries beside this one: time, size, quality
 	$(BIN)/python -m benchmarks.peers
 
+docs: $(DOCS_VENV)/.docs  ## the site, in build/site
+	NO_MKDOCS_2_WARNING=true $(DOCS_BIN)/mkdocs build --strict --quiet
+
 build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -70,6 +75,11 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev]'
+	@touch $@
+
+# The site reads the sources: of the package nothing has to be installed but its extra.
+$(DOCS_VENV)/.docs: pyproject.toml | $(DOCS_BIN)/python
+	$(DOCS_BIN)/python -m pip install $(PIP_FLAGS) -e '.[docs]'
 	@touch $@
 
 # torch comes first and alone: asked for by another package, it may come as a GPU build.
