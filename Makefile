@@ -16,7 +16,7 @@ DOCS_BIN := $(DOCS_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers figures docs lowest hooks build clean
+.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers figures docs lowest hooks installed build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -69,11 +69,17 @@ figures: $(VENV)/.test  ## pictures and tables of the documents, from the result
 docs: $(DOCS_VENV)/.docs  ## the site, in build/site
 	NO_MKDOCS_2_WARNING=true $(DOCS_BIN)/mkdocs build --strict --quiet
 
+installed: build  ## the suite on the installed wheel, away from the sources
+	$(PYTHON) -m venv --clear .venv-installed
+	.venv-installed/bin/python -m pip install $(PIP_FLAGS) "$$(ls dist/*.whl)[dev]"
+	.venv-installed/bin/python -m pytest
+
 build: $(VENV)/.test  ## the wheel, in dist/
+	rm -f dist/*.whl
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(LOWEST_VENV) .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(LOWEST_VENV) .venv-installed .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
