@@ -234,7 +234,8 @@ CHAPTERS = (
         "Prompt injection",
         "quality-injection",
         "`PromptInjection()` over public test sets and sources that were kept out of "
-        "training. An empty cell: the set has no texts of that kind.",
+        "training. An empty cell: the set has no texts of that kind. The curves are "
+        "drawn from `python -m benchmarks.curves`, where that was run.",
         "python -m training evaluate training/configs/release.toml",
         picture="roc",
         tables=_injection,

@@ -3,11 +3,15 @@ and nothing of it comes from another server. `make docs` builds it."""
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
+import types
 from pathlib import Path
 
 import pytest
@@ -101,12 +105,29 @@ def test_pictures_and_tables_are_what_the_results_say(module):
     assert done.returncode == 0, f"run `make figures`: {done.stderr}"
 
 
-def test_a_figure_without_a_source_is_an_error():
+@pytest.fixture(scope="module")
+def benchmarks():
+    """The modules that write pages and pictures; they are no part of the package."""
     sys.path.insert(0, str(ROOT))
     try:
-        from benchmarks import pages
+        from benchmarks import curves, overview, pages, plots
     finally:
         sys.path.remove(str(ROOT))
+    return types.SimpleNamespace(
+        curves=curves, overview=overview, pages=pages, plots=plots
+    )
+
+
+def test_every_row_of_figures_has_its_source(benchmarks):
+    pages = benchmarks.pages
+    known = tomllib.loads(pages.FIGURES.read_text(encoding="utf-8"))
+    for name, rows in known.items():
+        for row in rows:
+            assert pages._row(row, DOCS / "a.md").count("|") == 4, name
+
+
+def test_a_figure_without_a_source_is_an_error(benchmarks):
+    pages = benchmarks.pages
     found = {"results": {"A": [{"what": "x", "n": 1.5}, {"what": "y", "n": 2}]}}
     assert pages.look(found, "A > what=y > n", "f") == 2
     for path in ("A > what=z > n", "A > n", "B", "A > what=x > m", "A > what=x"):
@@ -119,12 +140,8 @@ def test_a_figure_without_a_source_is_an_error():
     assert f"{pages.Number(0.8352):.1%}" == "83.5 %"
 
 
-def test_a_result_that_is_not_there_is_said_to_be_missing():
-    sys.path.insert(0, str(ROOT))
-    try:
-        from benchmarks import overview, pages
-    finally:
-        sys.path.remove(str(ROOT))
+def test_a_result_that_is_not_there_is_said_to_be_missing(benchmarks):
+    overview, pages = benchmarks.overview, benchmarks.pages
     row = {"what": "speed", "from": "no-such-result", "figure": "{}", "at": ["a"]}
     assert pages.MISSING in pages._row(row, DOCS / "a.md")
     page = overview.overview(lambda name: None)
@@ -197,3 +214,63 @@ def test_links_lead_to_where_pages_are_on_the_site(hooks):
     )
     with pytest.raises(LookupError):
         hooks.relinked("[gone](gone.md)", "a.md")
+
+
+def scores(*texts: tuple[str, str, bool, float]) -> list[dict[str, object]]:
+    """Rows as an evaluation writes them."""
+    return [
+        {"set": name, "role": role, "attack": attack, "score": score}
+        for name, role, attack, score in texts
+    ]
+
+
+def test_curves_weigh_every_set_alike(benchmarks):
+    rows = scores(
+        ("unseen:a", "user", True, 0.9),
+        ("unseen:a", "user", True, 0.1),
+        *[("unseen:b", "user", True, 0.8)] * 50,
+        *[("unseen:c", "user", False, 0.5)] * 99,
+        ("unseen:c", "user", False, 0.85),
+        ("unseen:d", "tool", True, 0.5),  # no benign text of that role
+        ("tested:e", "user", False, 0.99),  # neither test set nor unseen
+    )
+    (found,) = benchmarks.curves.curves(rows)
+    assert found["name"] == "sources kept out of training, role user"
+    assert (found["attacks"], found["benign"]) == (52, 100)
+    points = dict(found["points"])
+    # Above 0.85: half of a, nothing of b, which counts as much as a.
+    assert points[0.001] == 0.25
+    assert points[0.01] == 0.75
+    assert points[1.0] == 1.0
+    # Half of a above all benign texts, b above 99 of 100, the rest of a above none.
+    assert found["auc"] == 0.25 + 0.5 * 0.99
+
+
+def test_curves_are_drawn_from_what_an_evaluation_wrote(
+    benchmarks, tmp_path, monkeypatch
+):
+    rows = scores(
+        ("benchmark:a", "user", True, 0.9), ("benchmark:a", "user", False, 0.2)
+    )
+    file = tmp_path / "scores.jsonl.gz"
+    with gzip.open(file, "wt", encoding="utf-8") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+    monkeypatch.setattr(sys, "argv", ["x", str(file), "--out", str(tmp_path)])
+    assert benchmarks.curves.main() == 0
+    found = json.loads((tmp_path / "curves.json").read_text(encoding="utf-8"))
+    picture = str(benchmarks.plots.roc(found))
+    assert "test sets, role user" in picture
+    assert "| test sets, role user" in (tmp_path / "curves.md").read_text()
+
+
+def test_other_libraries_are_drawn_where_they_were_measured(benchmarks):
+    row = {"peer": "theirs", "characters": 1000, "times ours median": 12.5}
+    found = {
+        "machine": {"cpu": "c", "cores": 2},
+        "date": "2026-01-01",
+        "results": {
+            "Time of a call: secrets": [row, {"peer": "x", "characters": 1000}]
+        },
+    }
+    picture = str(benchmarks.plots.peers(found))
+    assert "theirs: secrets" in picture and ">12.5<" in picture
