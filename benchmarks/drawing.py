@@ -160,7 +160,7 @@ def chart(
     """Lines over a logarithmic share from ``low`` to 1; upwards a share from 0 to 1."""
     drawing = Drawing(760, 470, title)
     _head(drawing, title, note)
-    left, right, top, bottom = 64, 250, 70, 416
+    left, right, top, bottom = 64, 290, 92, 416
     wide = drawing.width - left - right
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -187,7 +187,7 @@ def chart(
         drawing.line(
             [(left + wide + 20, y), (left + wide + 44, y)], colour, 2.5, line.dash
         )
-        drawing.text(left + wide + 52, y + 4, line.name, 12)
+        drawing.text(left + wide + 52, y + 4, line.name, 11.5)
     return drawing
 
 

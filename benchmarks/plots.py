@@ -209,26 +209,19 @@ def held_back(found: Any) -> Drawing:
 
 def operating_points(found: Any) -> Drawing:
     """Recall and share of benign texts flagged, at each of the five rates."""
-    lines = [
-        Line(
-            f"{name.partition(':')[2]}, {guard}",
-            [(at["flagged"], at["recall"]) for at in one["guards"][guard].values()],
-        )
-        for heading in ("quality-harmful", "quality-toxicity")
-        for name, one in (result(heading) or {"sets": {}})["sets"].items()
-        for guard in list(one["guards"])[:1]
-        if one["positives"] and one["negatives"] and one["auc"] is not None
-    ]
-    lines = [
-        line
-        for line in lines
-        if all(None not in point for point in line.points) and len(line.points) > 2
-    ]
+    lines = []
+    for name, guard in (("harmful", "HarmfulRequest"), ("toxicity", "Toxicity")):
+        report = result(f"quality-{name}") or {"sets": {}}
+        for heading, one in report["sets"].items():
+            rates = next(iter(one["guards"].values())).values()
+            points = [(rate.get("flagged"), rate.get("recall")) for rate in rates]
+            if all(None not in point for point in points):
+                lines.append(Line(f"{heading.partition(':')[2]}: {guard}", points))
     return chart(
         "Five rates, set by set",
         "At fpr = 0.001, 0.005, 0.01, 0.02, 0.05: what is found, and what is "
         "flagged of the set's own benign texts",
-        lines[:8],
+        lines[: len(COLOURS)],
         "benign texts of the set that are flagged",
         "positives that are found",
         low=1e-2,
