@@ -149,7 +149,7 @@ def test_data_in_a_block_can_be_read(path, tmp_path, monkeypatch):
 def test_every_command_of_a_block_exists(path):
     for _, language, code in FENCE.findall(path.read_text(encoding="utf-8")):
         if language in ("", "sh", "text"):
-            for line in code.replace("\\\n", " ").splitlines():
+            for line in re.sub(r"\s*\\\n\s*", " ", code).splitlines():
                 check_command(line)
 
 
