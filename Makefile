@@ -8,12 +8,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
+DOCS_VENV ?= .venv-docs
+LOWEST_VENV ?= .venv-lowest
 BIN := $(VENV)/bin
 TRAIN_BIN := $(TRAIN_VENV)/bin
+DOCS_BIN := $(DOCS_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers build clean
+.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers figures docs lowest hooks installed build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -22,7 +25,7 @@ help:  ## this list
 demo: $(VENV)/.demo  ## prompts that pass and prompts that are stopped
 	$(BIN)/python examples/demo.py
 
-test: lint types suite $(if $(CI),smoke test-train)  ## format, lint, types, the whole suite
+test: lint types suite $(if $(CI),docs smoke test-train)  ## format, lint, types, the whole suite
 
 lint: $(VENV)/.test  ## ruff: format and rules
 	$(BIN)/ruff format --check .
@@ -34,12 +37,19 @@ types: $(VENV)/.test  ## mypy, strict
 suite: $(VENV)/.test  ## every test that needs no torch
 	$(BIN)/python -m pytest
 
-coverage: $(VENV)/.test  ## the suite, with the lines it never reaches
-	$(BIN)/python -m pytest --cov --cov-report=term
+coverage: $(VENV)/.test  ## the suite, with the lines it never reaches; coverage.xml
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml
 
 format: $(VENV)/.test  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+lowest: $(LOWEST_VENV)/.lowest  ## the suite with the lowest versions of the dependencies
+	$(LOWEST_VENV)/bin/python -m pytest
+
+hooks: $(VENV)/.test  ## run the checks of a commit before each commit
+	$(BIN)/python -m pip install $(PIP_FLAGS) 'pre-commit>=4'
+	$(BIN)/pre-commit install
 
 train-env: $(TRAIN_VENV)/.train  ## the environment that trains the model
 
@@ -52,11 +62,24 @@ smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
 peers: $(VENV)/.test  ## other libraries beside this one: time, size, quality
 	$(BIN)/python -m benchmarks.peers
 
+figures: $(VENV)/.test  ## pictures and tables of the documents, from the results
+	$(BIN)/python -m benchmarks.plots
+	$(BIN)/python -m benchmarks.pages
+
+docs: $(DOCS_VENV)/.docs  ## the site, in build/site
+	NO_MKDOCS_2_WARNING=true $(DOCS_BIN)/mkdocs build --strict --quiet
+
+installed: build  ## the suite on the installed wheel, away from the sources
+	$(PYTHON) -m venv --clear .venv-installed
+	.venv-installed/bin/python -m pip install $(PIP_FLAGS) "$$(ls dist/*.whl)[dev]"
+	.venv-installed/bin/python -m pytest
+
 build: $(VENV)/.test  ## the wheel, in dist/
+	rm -f dist/*.whl
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(LOWEST_VENV) .venv-installed .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -70,6 +93,17 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install $(PIP_FLAGS) -e '.[dev]'
+	@touch $@
+
+# The site reads the sources: of the package nothing has to be installed but its extra.
+$(DOCS_VENV)/.docs: pyproject.toml | $(DOCS_BIN)/python
+	$(DOCS_BIN)/python -m pip install $(PIP_FLAGS) -e '.[docs]'
+	@touch $@
+
+# The lower bounds as constraints: what pip would not choose by itself.
+$(LOWEST_VENV)/.lowest: pyproject.toml | $(LOWEST_VENV)/bin/python
+	$(LOWEST_VENV)/bin/python tests/lowest.py > $(LOWEST_VENV)/constraints.txt
+	$(LOWEST_VENV)/bin/python -m pip install $(PIP_FLAGS) -c $(LOWEST_VENV)/constraints.txt -e '.[test,json,yaml]'
 	@touch $@
 
 # torch comes first and alone: asked for by another package, it may come as a GPU build.

@@ -138,7 +138,8 @@ def _options(words: Sequence[str]) -> Iterable[str]:
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return "" if value is None else str(value)
+    # A guard may be called `PII | Secrets`, and a pipe would begin another cell.
+    return "" if value is None else str(value).replace("|", "\\|")
 
 
 def _cpu() -> str:
