@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
@@ -302,8 +303,7 @@ def _rates(scores: Scores, label: str, role: str) -> Iterator[tuple[float, float
 
 def _without_arguments() -> Iterator[Guard]:
     """Every guard of the package that can be made without being told anything."""
-    import promptguard
-
+    promptguard = import_module("promptguard")
     # The one that most people come for stands first.
     names = sorted(promptguard.__all__, key=lambda name: name != "PromptInjection")
     for name in names:

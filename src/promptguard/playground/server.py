@@ -15,7 +15,7 @@ import secrets
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
@@ -111,11 +111,11 @@ class Playground(ThreadingHTTPServer):
     def about(self) -> dict[str, Any]:
         """What the page is told when it opens."""
         try:
-            from .. import __version__ as version
+            installed = version("promptguard-llm")
         except PackageNotFoundError:  # run from its source, installed nowhere
-            version = ""
+            installed = ""
         return {
-            "version": version,
+            "version": installed,
             "policy": "" if self.policy is None else self.policy.source,
             "longest": LONGEST,
             "roles": {
@@ -137,7 +137,7 @@ class Playground(ThreadingHTTPServer):
             raise ConfigError("There is no text yet: type one, or take an example.")
         if len(text) > LONGEST:
             raise ConfigError(too_long(len(text)))
-        if role not in self.choices:
+        if not isinstance(role, str) or role not in self.choices:
             raise ConfigError(f"the role must be one of {', '.join(ROLES)}")
         if not isinstance(names, list):
             raise ConfigError("guards must be a list of names")
