@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import time
@@ -62,7 +63,8 @@ class Screen:
     def __init__(self) -> None:
         self.begun = time.perf_counter()
         self.arrived = self.gone = ""
-        self.column = self.shown = self.chunks = self.most = 0
+        self.column = self.rows = self.chunks = self.most = 0
+        self.shown = False
         self.values = {STOPPED: ""}
 
     def mark(self, label: str, value: str) -> str:
@@ -95,11 +97,8 @@ class Screen:
             seconds = time.perf_counter() - self.begun
             print(f"  {seconds:5.2f} s  held {len(self.held):>3}  goes {text!r}")
             return
-        for character in text:
-            if character == " " and self.column > WIDTH - 24:
-                character, self.column = "\n", 0
-            sys.stdout.write(character)
-            self.column += 1
+        flowing, self.column, _ = flow(text, self.column)
+        sys.stdout.write(flowing)
         self._held()
 
     def end(self) -> None:
@@ -113,15 +112,34 @@ class Screen:
     def _held(self) -> None:
         if LIVE:
             self._unheld()
-            shown = self.held.replace("\n", " ")[: max(0, WIDTH - self.column - 1)]
+            shown, _, self.rows = flow(self.held, self.column)
             sys.stdout.write(f"{RED}{DIM}{shown}{PLAIN}")
             sys.stdout.flush()
-            self.shown = len(shown)
+            self.shown = True
 
     def _unheld(self) -> None:
+        """Go back to where the held text begins, and wipe it out."""
         if self.shown:
-            sys.stdout.write(f"\033[{self.shown}D\033[K")
-            self.shown = 0
+            up = f"\033[{self.rows}A" if self.rows else ""
+            right = f"\033[{self.column}C" if self.column else ""
+            sys.stdout.write(f"{up}\r{right}\033[J")
+            self.shown = False
+
+
+def flow(text: str, column: int) -> tuple[str, int, int]:
+    """A text in lines that fit, from a column on: with its last column and its lines.
+
+    What is held and what goes break at the same places, so that nothing jumps.
+    """
+    lines = [""]
+    for word in re.findall(r"\S+|\s", text.replace("\n", " ")):
+        if word == " " and column > WIDTH - 16:
+            lines.append("")
+            column = 0
+            continue
+        lines[-1] += word
+        column += len(word)
+    return "\n".join(lines), column, len(lines) - 1
 
 
 def text_of(chunk: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -16,8 +15,7 @@ from promptguard.testing import ChatServer
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-MARKS = {"passed", "stopped", "flagged"}
+DOCUMENTS += [ROOT / "examples" / "README.md"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A row of a table of figures: | what | figure | [from](benchmarks/results/NAME.md) |
 FIGURES = re.compile(
@@ -33,7 +31,7 @@ by_path = pytest.mark.parametrize(
 
 @pytest.fixture
 def chat_server(monkeypatch):
-    """What `OpenAI()` talks to while a document or an example runs."""
+    """What `OpenAI()` talks to while a document runs."""
     with ChatServer("Paris is the capital of France.") as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "not-a-key")
@@ -98,33 +96,3 @@ def numbers(value: object):
             yield from numbers(item)
     elif isinstance(value, int | float):
         yield value
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_runs(path, chat_server, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-W", "error", path],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert done.stdout
-
-
-def test_the_demo_stops_attacks_and_lets_questions_pass(monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    shown = [line.split() for line in done.stdout.splitlines()]
-    marks = [words[0] for words in shown if words and words[0] in MARKS]
-    assert marks == ["passed"] * 3 + ["stopped"] * 3 + ["passed", "stopped"]
-    assert "Heliotrope" not in done.stdout
