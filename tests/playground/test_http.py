@@ -117,6 +117,12 @@ def test_ten_megabytes_are_refused_in_words(playground):
     assert "too long" in answer.json["error"]
 
 
+def test_a_request_of_no_stated_length_is_refused(playground):
+    headers = {"Content-Length": "many"}
+    answer = request(playground, "check", ASKED, **headers)
+    assert answer.status == 411
+
+
 def test_an_unknown_path_is_refused(playground):
     for path in ("nothing", "../pyproject.toml", "assets/app.js"):
         assert request(playground, path).status == 404
