@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from importlib.resources import files
 
@@ -191,6 +192,31 @@ def test_the_command_serves_prints_no_text_and_ends_with_control_c():
     assert "stays on this machine" in more
     assert CANARY not in more + out + err
     assert err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_the_browser_is_opened_at_the_page(tmp_path):
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    fetched = "import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=60)"
+    browser.write_text(
+        f'#!/bin/sh\n{sys.executable} -c \'{fetched}\' "$1" && echo "$1" > {opened}\n'
+    )
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "promptguard", "play"]
+    environment = os.environ | {"BROWSER": f"{browser} %s"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        url = process.stdout.readline().split()[-1]
+        end = time.monotonic() + 60
+        while not (opened.exists() and opened.read_text()):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.communicate()
+    assert opened.read_text().strip() == url
 
 
 def test_a_port_that_is_taken_is_said_in_one_line():

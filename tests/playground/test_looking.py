@@ -99,6 +99,15 @@ def test_a_threshold_by_rate_is_that_of_each_reading(fpr, text):
     assert over is asked.check(text).blocked
 
 
+def test_readings_of_other_lengths_have_other_thresholds():
+    (score,) = told(pg.PromptInjection(), "A kettle. " * 1500 + CODED)["scores"]
+    clean, decoded = score["runs"]
+    assert len(clean["windows"]) > len(decoded["windows"])
+    for run in (clean, decoded):
+        assert dict(run["rates"])[0.01] == run["threshold"]
+    assert clean["threshold"] != decoded["threshold"]
+
+
 def test_windows_are_spans_of_the_text():
     text = "A kettle \U0001f469\u200d\U0001f4bb is here. " * 400
     (score,) = told(pg.PromptInjection(), text)["scores"]

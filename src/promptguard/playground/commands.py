@@ -60,7 +60,9 @@ def _play(chosen: argparse.Namespace) -> int:
         print(_where(playground.asks), flush=True)
         threading.Thread(target=playground.warmup, daemon=True).start()
         if not chosen.no_browser:
-            webbrowser.open(playground.url)
+            # A browser in the terminal does not return before the page is there.
+            url = (playground.url,)
+            threading.Thread(target=webbrowser.open, args=url, daemon=True).start()
         try:
             playground.serve_forever()
         except KeyboardInterrupt:
