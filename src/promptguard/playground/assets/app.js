@@ -25,7 +25,7 @@ const AS_TYPED = 2000;
 const GONE = "The playground does not answer. It may have been ended in its terminal: start it again with promptguard play, and open the address that it prints.";
 
 const $ = (id) => document.getElementById(id);
-const state = { about: null, role: "user", chosen: {}, answer: null, text: "", points: [], settings: {}, running: false, again: false, timer: 0 };
+const state = { about: null, role: "user", chosen: {}, answer: null, text: "", points: [], settings: {}, marks: new Map(), pointed: [], running: false, again: false, timer: 0 };
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -205,6 +205,8 @@ const PICTURE = /\p{Extended_Pictographic}|\p{Emoji_Modifier}/u;
 
 function invisible(index) {
   const character = state.points[index];
+  // Nearly all characters are of these, and patterns take their time.
+  if (character >= " " && character <= "~") return false;
   if ("\n\r\t".includes(character) || !HIDDEN.test(character)) return false;
   if (character !== "\u200d" && character !== "\ufe0f") return true;
   return !PICTURE.test(state.points[index - 1] ?? "");
@@ -243,6 +245,7 @@ function showMarked(findings) {
   const { lane, count } = lanes(placed);
   view.style.setProperty("--lanes", count);
   const numbered = placed.length <= 60;
+  state.marks = new Map(placed.map((one) => [one.number, []]));
   const parts = pieces(state.points.length, placed).map(({ start, end, findings: over }) => {
     const inside = visible(start, end);
     if (!over.length) return make("span", {}, ...inside);
@@ -258,6 +261,7 @@ function showMarked(findings) {
     // The closest line also tints its text.
     const first = over.reduce((a, b) => (lane.get(a) <= lane.get(b) ? a : b));
     mark.style.setProperty("--tint", `var(--c${first.colour})`);
+    for (const one of over) state.marks.get(one.number).push(mark);
     mark.addEventListener("mouseenter", () => point(over.map((one) => one.number)));
     mark.addEventListener("mouseleave", () => point([]));
     return mark;
@@ -271,12 +275,12 @@ function number(finding) {
 
 // Shows which spans belong to these findings, and which findings to this span.
 function point(numbers) {
-  const named = new Set(numbers.map(String));
-  $("marked").classList.toggle("pointing", named.size > 0);
-  for (const mark of $("marked").querySelectorAll("mark")) {
-    mark.classList.toggle("on", mark.dataset.of.split(" ").some((one) => named.has(one)));
-  }
-  for (const row of $("findings").children) row.classList.toggle("on", named.has(row.dataset.number));
+  for (const element of state.pointed) element.classList.remove("on");
+  state.pointed = numbers.flatMap((one) => [
+    ...(state.marks.get(one) ?? []),
+    ...document.querySelectorAll(`#findings [data-number="${one}"]`),
+  ]);
+  for (const element of state.pointed) element.classList.add("on");
 }
 
 function showFindings(findings) {
@@ -313,8 +317,7 @@ function showFindings(findings) {
 
 function seek(finding) {
   tab("marked");
-  const marks = [...$("marked").querySelectorAll("mark")];
-  const mark = marks.find((one) => one.dataset.of.split(" ").includes(String(finding.number)));
+  const [mark] = state.marks.get(finding.number) ?? [];
   mark?.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   point([finding.number]);
 }
