@@ -1,7 +1,7 @@
 """What promptguard does, on the weights in the wheel: `make demo`.
 
-Without a key the real openai client talks to a scripted server on this machine. With
-OPENAI_API_KEY (and, if you like, OPENAI_BASE_URL and OPENAI_MODEL) it talks to a model.
+The real openai client talks to a scripted server on this machine, or with a key to a
+model: see endpoint.py.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import statistics
 import sys
 import textwrap
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
+from endpoint import Endpoint, endpoint
 from openai import AsyncOpenAI, OpenAI
 
 import promptguard as pg
-from promptguard.testing import ChatServer
 
-MODEL = os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
 CODENAME = "Heliotrope"
 
 PROMPTS = [
@@ -73,13 +72,13 @@ def heading(words: str) -> None:
     print(f"\n{BOLD}{words}{PLAIN}")
 
 
-def sync_calls(client: OpenAI, guard: pg.Guard) -> None:
+def sync_calls(client: OpenAI, model: str, guard: pg.Guard) -> None:
     heading("Prompts: a function around the client, stopped before the call")
 
     @pg.guarded(input=guard)
     def ask(prompt: str) -> str | None:
         answer = client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": prompt}]
+            model=model, messages=[{"role": "user", "content": prompt}]
         )
         return answer.choices[0].message.content
 
@@ -93,15 +92,15 @@ def sync_calls(client: OpenAI, guard: pg.Guard) -> None:
             print(f"           {DIM}-> {said}{PLAIN}")
 
 
-async def async_calls(url: str | None, key: str, guard: pg.Guard) -> None:
+async def async_calls(llm: Endpoint, guard: pg.Guard) -> None:
     heading("Pages an agent has fetched: async, all at once, read as content")
 
-    async with AsyncOpenAI(base_url=url, api_key=key) as client:
+    async with AsyncOpenAI(**llm.options) as client:
 
         @pg.guarded(input=guard)
         async def summarise(messages: list[dict[str, str]]) -> str | None:
             answer = await client.chat.completions.create(
-                model=MODEL,
+                model=llm.model,
                 messages=messages,  # type: ignore[arg-type]
             )
             return answer.choices[0].message.content
@@ -121,13 +120,13 @@ async def async_calls(url: str | None, key: str, guard: pg.Guard) -> None:
             show(max(verdicts, key=lambda verdict: verdict.action), page)
 
 
-def streamed_call(client: OpenAI) -> None:
+def streamed_call(client: OpenAI, model: str) -> None:
     heading("A streamed answer: what must not leave is gone before you see it")
 
     @pg.guarded(output=pg.Keywords((CODENAME,), action=pg.Action.REDACT))
     def stream(prompt: str):
         return client.chat.completions.create(
-            model=MODEL, messages=[{"role": "user", "content": prompt}], stream=True
+            model=model, messages=[{"role": "user", "content": prompt}], stream=True
         )
 
     print("  ", end="")
@@ -159,22 +158,11 @@ def main() -> None:
     guard.warmup()
     loading = time.perf_counter() - begun
 
-    with ExitStack() as stack:
-        key = os.environ.get("OPENAI_API_KEY")
-        url = os.environ.get("OPENAI_BASE_URL")
-        if key:
-            print(f"Talking to {MODEL} at {url or 'the default address of openai'}.")
-        else:
-            server = stack.enter_context(ChatServer(scripted))
-            key, url = "none", server.base_url
-            print(
-                "Talking to a scripted server on this machine; set OPENAI_API_KEY for "
-                "a real model.\nThe guards are the real ones either way."
-            )
-        client = stack.enter_context(OpenAI(base_url=url, api_key=key))
-        sync_calls(client, guard)
-        asyncio.run(async_calls(url, key, guard))
-        streamed_call(client)
+    with endpoint(scripted) as llm, OpenAI(**llm.options) as client:
+        print(llm.told)
+        sync_calls(client, llm.model, guard)
+        asyncio.run(async_calls(llm, guard))
+        streamed_call(client, llm.model)
     timing_line(guard, loading)
 
 

@@ -74,6 +74,15 @@ def test_a_streamed_answer_comes_in_pieces():
     assert chunks[-1]["usage"]["total_tokens"] == 2
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_answer_says_the_tokens_that_it_is_told(stream):
+    with ChatServer(Reply(content="Hello!", tokens=(120, 7))) as server:
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        answer = post(server, **(options if stream else {}))
+    usage = (answer[-1] if stream else answer)["usage"]
+    assert usage == {"prompt_tokens": 120, "completion_tokens": 7, "total_tokens": 127}
+
+
 def test_tool_calls_and_several_choices():
     calls = (ToolCall("f", '{"a": 1}'), ToolCall("g", "{}", id="call_2"))
     with ChatServer(Reply(tool_calls=calls, size=5)) as server:

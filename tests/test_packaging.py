@@ -74,6 +74,13 @@ def test_wheel_holds_every_module_and_the_type_marker(wheel):
     assert modules | {"promptguard/py.typed"} <= names_in(wheel)
 
 
+def test_wheel_holds_the_page_of_the_playground(wheel):
+    folder = ROOT / "src/promptguard/playground/assets"
+    assets = {f"promptguard/playground/assets/{path.name}" for path in folder.iterdir()}
+    assert "promptguard/playground/assets/index.html" in assets
+    assert assets <= names_in(wheel)
+
+
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     tops = {name.partition("/")[0] for name in names_in(wheel)}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"promptguard"}

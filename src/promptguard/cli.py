@@ -109,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from .measure.commands import add_commands
+    from .playground.commands import add_commands as add_play
     from .policy.commands import add_commands as add_policy
 
     parser = _Top(
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     add_commands(commands)
     add_policy(commands)
+    add_play(commands)
     return parser
 
 

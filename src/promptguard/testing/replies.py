@@ -35,6 +35,7 @@ class Reply:
         size: Characters in each streamed piece, of text and arguments alike.
         finish_reason: By default ``stop``, or ``tool_calls``.
         logprobs: What the choices hold as ``logprobs`` where they are asked for.
+        tokens: Tokens read and written that a completion says it took.
         status: Answer with this HTTP status and an error body instead.
         error: What the error body says beside its message: ``code``, ``param``.
         retry_after: Seconds to put into the ``retry-after`` header.
@@ -51,6 +52,7 @@ class Reply:
     size: int = 3
     finish_reason: str | None = None
     logprobs: dict[str, Any] | None = field(default=None, repr=False)
+    tokens: tuple[int, int] = (1, 1)
     status: int = 200
     error: dict[str, str] | None = field(default=None, repr=False)
     retry_after: float | None = None

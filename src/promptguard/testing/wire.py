@@ -86,7 +86,7 @@ def _completion(body: Json, reply: Reply) -> Json:
         for index in range(body.get("n") or 1)
     ]
     envelope = _envelope(body, "chat.completion")
-    return {**envelope, "choices": choices, "usage": _usage()}
+    return {**envelope, "choices": choices, "usage": _usage(reply)}
 
 
 def _chunks(body: Json, reply: Reply) -> Iterator[Json]:
@@ -105,7 +105,7 @@ def _chunks(body: Json, reply: Reply) -> Iterator[Json]:
             choice["finish_reason"] = None if delta else finish
             yield {**envelope, "choices": [choice]}
     if usage:
-        yield {**envelope, "choices": [], "usage": _usage()}
+        yield {**envelope, "choices": [], "usage": _usage(reply)}
 
 
 def _deltas(reply: Reply) -> Iterator[Json]:
@@ -131,7 +131,7 @@ def _text_choices(body: Json, reply: Reply, text: str, finish: str | None) -> Js
 
 def _text(body: Json, reply: Reply) -> Json:
     answer = _text_choices(body, reply, reply.content or "", _finish(reply))
-    return {**answer, "usage": _usage()}
+    return {**answer, "usage": _usage(reply)}
 
 
 def _text_chunks(body: Json, reply: Reply) -> Iterator[Json]:
@@ -354,8 +354,10 @@ def _logprobs(text: str) -> Json:
     return {"content": [token], "refusal": None}
 
 
-def _usage() -> dict[str, int]:
-    return {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+def _usage(reply: Reply) -> dict[str, int]:
+    read, written = reply.tokens
+    total = {"total_tokens": read + written}
+    return {"prompt_tokens": read, "completion_tokens": written, **total}
 
 
 _WIRES = {
