@@ -147,6 +147,7 @@ def test_a_redaction_is_exact_and_done_in_one_go(
 @parts
 @many
 @given(text=apart, nonce=nonces)
+@example(text="/\x07A 2123 45670 1", nonce="0" * 15 + "a")
 def test_a_redaction_by_several_is_exact_and_done_in_one_go(
     part: int, text: str, nonce: str
 ) -> None:

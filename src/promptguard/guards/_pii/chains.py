@@ -56,7 +56,7 @@ STARS = r"\*\*\*\*"
 _TORN_BEFORE = re.compile(rf"(?:\d|{VEIL}|{STARS})[{_DASHES}{_DOTS}/_+]\Z")
 _TORN_AFTER = re.compile(rf"[{_DASHES}{_DOTS}/_+](?:\d|{VEIL}|{STARS})")
 _NEAR_BEFORE = re.compile(
-    rf"(?:\d|{VEIL}|{STARS}|{BETWEEN}{SIGN})(?P<joint>{_JOINED})\Z"
+    rf"(?:\d|{VEIL}|{STARS}|(?:{BETWEEN}|{VEIL}){SIGN})(?P<joint>{_JOINED})\Z"
 )
 _NEAR_AFTER = re.compile(rf"(?P<joint>{_JOINED})(?:\d|{VEIL}|{STARS}|{SIGN}(?!{SIGN}))")
 
