@@ -19,7 +19,17 @@ from typing import Any, Literal
 from .errors import ConfigError
 from .shapes import Path, fields, get, is_model, is_sequence
 
-__all__ = ["Form", "Part", "is_item", "item_parts", "item_role", "known_kind", "says"]
+__all__ = [
+    "DEEPEST",
+    "Form",
+    "Part",
+    "is_item",
+    "item_parts",
+    "item_role",
+    "known_kind",
+    "says",
+    "too_deep",
+]
 
 Form = Literal["text", "json", "fixed"]
 
@@ -100,7 +110,7 @@ BLOCK_KINDS = frozenset(
     "tool_search_tool_result tool_use web_fetch_tool_result "
     "web_search_tool_result".split()
 )
-_DEEPEST = 32
+DEEPEST = 32
 # The digits of anything that identifies somebody are at least this many.
 _LONG_NUMBER = 10**6
 
@@ -139,7 +149,7 @@ def item_parts(
         ConfigError: It is nested too deep.
     """
     parts: list[Part] = []
-    unseen = _walk(item, path, role, data, _DEEPEST, parts)
+    unseen = _walk(item, path, role, data, DEEPEST, parts)
     return parts, unseen
 
 
@@ -162,10 +172,7 @@ def _walk(
             out.append(Part(path, said, role, form="fixed"))
         return int(said is None)
     if not depth:
-        raise ConfigError(
-            f"a tool call, a result or a content block is nested deeper than {_DEEPEST}"
-            " levels, so its texts cannot be checked"
-        )
+        raise too_deep()
     if is_sequence(value):
         return sum(
             _walk(item, (*path, i), role, data, depth - 1, out)
@@ -189,6 +196,13 @@ def _walk(
     steps = inner.items()
     return unseen + sum(
         _walk(v, (*path, k), role, True, depth - 1, out) for k, v in steps
+    )
+
+
+def too_deep() -> ConfigError:
+    return ConfigError(
+        f"a tool call, a result or a content block is nested deeper than {DEEPEST}"
+        " levels, so its texts cannot be checked"
     )
 
 

@@ -11,7 +11,15 @@ from typing import Any
 from .call import Admitted, GuardedCall
 from .drivers import is_async
 from .errors import ConfigError, PromptGuardError
-from .items import UNSEEN_KINDS, Part, item_parts, known_kind, says
+from .items import (
+    DEEPEST,
+    UNSEEN_KINDS,
+    Part,
+    item_parts,
+    known_kind,
+    says,
+    too_deep,
+)
 from .messages import TEXT_PARTS, Found, has_role, message_parts
 from .shapes import Path, get, is_model, is_sequence
 
@@ -103,10 +111,14 @@ def _is_data(value: Any) -> bool:
     return is_model(value)
 
 
-def _result(value: Any, path: Path, parts: list[Part]) -> tuple[int, int]:
+def _result(
+    value: Any, path: Path, parts: list[Part], depth: int = DEEPEST
+) -> tuple[int, int]:
     """Add the texts of a result; count pictures and such, and what cannot be read."""
     if isinstance(value, list | tuple):
-        counts = [_result(v, (*path, i), parts) for i, v in enumerate(value)]
+        if not depth:
+            raise too_deep()
+        counts = [_result(v, (*path, i), parts, depth - 1) for i, v in enumerate(value)]
         return sum(a for a, _ in counts), sum(b for _, b in counts)
     kind = get(value, "type")
     typed = isinstance(kind, str) and (
