@@ -1,4 +1,4 @@
-"""Made-up input for every guard and every way into the library: nothing breaks or hangs.
+"""Made-up input for every guard and every way in: nothing breaks, nothing hangs.
 
 Texts of all planes, lone surrogates, special tokens of chat templates as plain text,
 controls, halves of structures, values that guards look for, glued in any order. What a
