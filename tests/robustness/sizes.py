@@ -36,7 +36,7 @@ TEXTS = _size("THREAD_TEXTS", 10)
 CALLS = _size("CALLS", 2_000)
 """Calls over which memory is measured; full: 100,000."""
 
-CHARACTERS = _size("CHARACTERS", 1_000_000)
+CHARACTERS = _size("CHARACTERS", 200_000)
 """Length of the long texts; full: 10,000,000."""
 
 PROCESSES = _size("PROCESSES", 2)
