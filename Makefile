@@ -16,7 +16,7 @@ DOCS_BIN := $(DOCS_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage train-env test-train smoke peers figures docs lowest hooks installed build clean
+.PHONY: help demo test format lint types suite coverage robustness train-env test-train smoke peers figures docs lowest hooks installed build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -39,6 +39,18 @@ suite: $(VENV)/.test  ## every test that needs no torch
 
 coverage: $(VENV)/.test  ## the suite, with the lines it never reaches; coverage.xml
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml
+
+# The full sizes of docs/robustness.md. Hours on a small machine.
+robustness: export PROMPTGUARD_TEXTS ?= 100000
+robustness: export PROMPTGUARD_FUZZ ?= 100000
+robustness: export PROMPTGUARD_THREADS ?= 64
+robustness: export PROMPTGUARD_THREAD_TEXTS ?= 200
+robustness: export PROMPTGUARD_CALLS ?= 100000
+robustness: export PROMPTGUARD_CHARACTERS ?= 10000000
+robustness: export PROMPTGUARD_PROCESSES ?= 8
+robustness: export PROMPTGUARD_SECONDS ?= 1
+robustness: $(VENV)/.test  ## tests/robustness and redaction at full size: hours
+	$(BIN)/python -m pytest tests/robustness tests/test_redaction.py
 
 format: $(VENV)/.test  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
@@ -79,7 +91,7 @@ build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(LOWEST_VENV) .venv-installed .venv-peers build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(LOWEST_VENV) .venv-installed .venv-peers .nox build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

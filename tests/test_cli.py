@@ -140,6 +140,19 @@ def test_threshold_and_rate_change_the_verdict():
             "--revision goes with --model",
         ),
         (("check", "--model", ".", "--revision", "v1", SECRET), "for a folder"),
+        (("chekc", SECRET), "did you mean check? Known: check, eval,"),
+        (("check", "--explian", SECRET), "did you mean --explain?"),
+        (("check", "--polcy=x", SECRET), "did you mean --policy?"),
+        (("check", "--role", "usr", SECRET), "unknown role 'usr'; did you mean 'user'"),
+        (("eval", "--role", "usr", "rows.jsonl"), "did you mean 'user'? Known: "),
+        (("check", "--guard", "secret", SECRET), "did you mean 'secrets'? Known: code"),
+        (("check", "--guard", "keywords", SECRET), "told what to look for"),
+        (("check", "--guard", "pii", "--fpr", "0.1", SECRET), "say it in a policy"),
+        (("check", "--policy", "/no/such.toml", SECRET), "/no/such.toml"),
+        (("check", "--route", "mail", SECRET), "--route goes with --policy"),
+        (("check", "--json", "--explain", SECRET), "not allowed with"),
+        (("policy", "chekc"), "did you mean check? Known: check, schema, init"),
+        (("completion", "bsh"), "did you mean 'bash'? Known: bash, fish, zsh"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -159,6 +172,40 @@ def test_help_teaches_by_examples_and_names_every_role():
     for word in (*ROLES, "--lines", "exit status", "promptguard check --json"):
         assert word in done.stdout
     assert "promptguard check" in promptguard("--help").stdout
+
+
+def test_guards_are_chosen_by_name():
+    text = "Mail joe@example.org, the key is AKIA2OGYBAH6Q7XM4NPL."
+    done = promptguard("check", "--json", "--guard", "pii", "--guard", "secrets", text)
+    verdict = json.loads(done.stdout)
+    assert done.returncode == 3
+    assert {finding["guard"] for finding in verdict["findings"]} == {"pii", "secrets"}
+    assert {*verdict["timings"]} == {"pii", "secrets"}
+
+
+def test_a_policy_says_what_is_checked_for_each_role(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(
+        "[input.keywords]\nwords = ['zanzibar']\n[output.pii]\n"
+        "[routes.mail.input.keywords]\nwords = ['heron']\n"
+    )
+    policy = ("check", "--policy", str(path))
+    text = "Zanzibar: joe@example.org"
+    assert promptguard(*policy, text).returncode == 1
+    assert promptguard(*policy, "--role", "assistant", text).returncode == 3
+    assert promptguard(*policy, "--route", "mail", text).returncode == 0
+    path.write_text("[output.pii]\n")
+    done = promptguard(*policy, text)
+    assert done.returncode == 2
+    assert "has no input guards" in done.stderr
+
+
+def test_every_command_documents_its_exit_status():
+    for command in ((), ("check",), ("eval",), ("calibrate",), ("policy", "check")):
+        assert "exit status" in promptguard(*command, "--help").stdout
+    told = promptguard("--help").stdout
+    for status in (0, 1, 2, 3, 130, 141):
+        assert f"\n  {status:<5}" in told
 
 
 @needs_posix

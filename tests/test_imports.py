@@ -138,3 +138,9 @@ def test_from_import_star_gives_exactly_the_public_names():
         """
     )
     assert names == sorted(promptguard.__all__)
+
+
+def test_an_unknown_name_is_told_with_the_nearest():
+    code = "import promptguard\npromptguard.PromptInjektion"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Did you mean: 'PromptInjection'?" in done.stderr

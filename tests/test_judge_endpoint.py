@@ -309,9 +309,21 @@ def test_the_key_is_read_from_the_variable_that_is_named(monkeypatch):
     monkeypatch.setenv("OTHER_KEY", "other")
     with ChatServer(FakeJudge(1)) as server:
         judge(server, "address", key_env="OTHER_KEY").check("Hello.")
-        judge(server, "address", key_env="NO_KEY").check("Hello.")
+        monkeypatch.delenv("OPENAI_API_KEY")
+        judge(server, "address").check("Hello.")
     keys = [request.headers["authorization"] for request in server.requests]
     assert keys == ["Bearer other", "Bearer none"]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_named_has_to_be_there(monkeypatch, value):
+    monkeypatch.setenv("NO_KEY", value or "")
+    if value is None:
+        monkeypatch.delenv("NO_KEY")
+    with ChatServer(FakeJudge(1)) as server:
+        with pytest.raises(ConfigError, match="the environment has no NO_KEY"):
+            judge(server, "address", key_env="NO_KEY").check("Hello.")
+        assert not server.requests
 
 
 def test_without_a_key_and_an_address_the_variable_is_named(monkeypatch):

@@ -130,6 +130,13 @@ def places_with(nonce: str) -> Placeholders:
 @many
 @given(text=texts, nonce=nonces)
 @example(text="", nonce="0" * 15 + "a")
+@example(text="S1234567D+44 20 7946 0958", nonce="0" * 15 + "a")
+@example(text="AB 12 34 56 C+44 20 7946 0958", nonce="0" * 15 + "a")
+@example(
+    text="0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed D E 8 9 3 7 0 4 0 0 4 4 0 5 3 2 0 "
+    "1 3 0 0 0",
+    nonce="0" * 15 + "a",
+)
 def test_a_redaction_is_exact_and_done_in_one_go(
     part: int, text: str, nonce: str
 ) -> None:
@@ -140,6 +147,7 @@ def test_a_redaction_is_exact_and_done_in_one_go(
 @parts
 @many
 @given(text=apart, nonce=nonces)
+@example(text="/\x07A 2123 45670 1", nonce="0" * 15 + "a")
 def test_a_redaction_by_several_is_exact_and_done_in_one_go(
     part: int, text: str, nonce: str
 ) -> None:

@@ -152,7 +152,12 @@ def __getattr__(name: str) -> _typing.Any:
 
         value = version("promptguard-llm")
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import sys
+
+        # With both, Python itself says which name was probably meant.
+        module_here = sys.modules[__name__]
+        said = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(said, name=name, obj=module_here)
     globals()[name] = value
     return value
 

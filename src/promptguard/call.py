@@ -234,7 +234,7 @@ class GuardedCall:
                 return None, blocked, words
             value = answer
         if go.conversation is not None and found.parts:
-            went = read_answer(value).parts
+            went = self.answered(value).parts
             go.conversation.went_on(went, None)
         if self.restore and go.placeholders:
             value = restored(value, go.placeholders)

@@ -67,8 +67,8 @@ class GuardError(PromptGuardError):
         self.guard = guard
         self.reason = reason
         super().__init__(
-            f"guard {guard!r} failed: {reason}; the text was not let through. "
-            'Mend the guard, or pass on_error="allow" to go on without it'
+            f"guard {guard!r} failed: {reason}; the text was not let through. Mend "
+            'the guard; a guarded call given on_error="allow" goes on without it'
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -122,12 +122,33 @@ class MissingExtra(PromptGuardError):
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
     """The error for a name that does not exist, with the nearest that does."""
+    names = sorted(known)
+    near = nearest(name, names)
+    hint = f"; did you mean {near!r}?" if near is not None else "."
+    return ConfigError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names)}")
+
+
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """The name that was probably meant: spelled alike, or with the word in it.
+
+    Args:
+        name: What was given.
+        names: What there is.
+    """
     import difflib
 
-    names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    return ConfigError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names)}")
+    plain = {_plain(one): one for one in names}
+    given = _plain(str(name))
+    near = difflib.get_close_matches(given, plain, n=1)
+    if near or len(given) < 3:
+        return plain[near[0]] if near else None
+    # "email" for EMAIL_ADDRESS, "promptinjection" for prompt_injection.
+    within = [one for one in plain if given in one or given in one.replace("_", "")]
+    return plain[min(within, key=len)] if within else None
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_").replace(" ", "_")
 
 
 def wrap(guard: str, error: BaseException) -> PromptGuardError:

@@ -5,18 +5,31 @@ of MCP differ in where their texts are, and new fields come with every release. 
 item is read the other way round: every string in it is a text, but for the fields that
 say which one or of what kind (``NAMES``), and those that only the API can read
 (``SEALED``). Inside what a tool is given or gives (``DATA``) every string is read,
-whatever its key, and keys that are no plain names too.
+whatever its key, and keys that are no plain names too; what is no data (a path, an
+error) is read as ``str()`` says it, which is how frameworks hand it on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, Literal
 
 from .errors import ConfigError
-from .shapes import Path, fields, get, is_sequence
+from .shapes import Path, fields, get, is_model, is_sequence
 
-__all__ = ["Form", "Part", "is_item", "item_parts", "item_role", "known_kind"]
+__all__ = [
+    "DEEPEST",
+    "Form",
+    "Part",
+    "is_item",
+    "item_parts",
+    "item_role",
+    "known_kind",
+    "says",
+    "too_deep",
+]
 
 Form = Literal["text", "json", "fixed"]
 
@@ -97,7 +110,7 @@ BLOCK_KINDS = frozenset(
     "tool_search_tool_result tool_use web_fetch_tool_result "
     "web_search_tool_result".split()
 )
-_DEEPEST = 32
+DEEPEST = 32
 # The digits of anything that identifies somebody are at least this many.
 _LONG_NUMBER = 10**6
 
@@ -136,7 +149,7 @@ def item_parts(
         ConfigError: It is nested too deep.
     """
     parts: list[Part] = []
-    unseen = _walk(item, path, role, data, _DEEPEST, parts)
+    unseen = _walk(item, path, role, data, DEEPEST, parts)
     return parts, unseen
 
 
@@ -154,29 +167,86 @@ def _walk(
             out.append(Part(path, str(value), role, form="fixed"))
         return 0
     if isinstance(value, bytes | bytearray | memoryview):
-        return 1
+        said = _decoded(value) if data else None
+        if said:
+            out.append(Part(path, said, role, form="fixed"))
+        return int(said is None)
     if not depth:
-        raise ConfigError(
-            f"a tool call, a result or a content block is nested deeper than {_DEEPEST}"
-            " levels, so its texts cannot be checked"
-        )
+        raise too_deep()
     if is_sequence(value):
         return sum(
             _walk(item, (*path, i), role, data, depth - 1, out)
             for i, item in enumerate(value)
         )
     if isinstance(value, set | frozenset):
-        out += [Part(path, v, role, form="fixed") for v in value if isinstance(v, str)]
-        return 0
+        return _fixed(value, path, role, data, depth, out)
     inner = fields(value)
-    if data:
-        for name in inner:
-            # A key of another making carries text as well as a value does.
-            if isinstance(name, str) and not _is_name(name):
-                out.append(Part(path, name, role, form="fixed"))
-        steps = inner.items()
-        return sum(_walk(v, (*path, k), role, True, depth - 1, out) for k, v in steps)
-    return _walk_item(value, inner, path, role, depth, out)
+    if not data:
+        return _walk_item(value, inner, path, role, depth, out)
+    # A key of another making carries text as well as a value does.
+    keys = [key for key in inner if not (isinstance(key, str) and _is_name(key))]
+    unseen = _fixed(keys, path, role, True, depth, out)
+    if isinstance(value, Enum):
+        unseen += _fixed((value.value,), path, role, True, depth, out)
+    elif not is_model(value):
+        said = says(value)
+        if said:
+            out.append(Part(path, said, role, form="fixed"))
+        unseen += int(said is None and not inner)
+    steps = inner.items()
+    return unseen + sum(
+        _walk(v, (*path, k), role, True, depth - 1, out) for k, v in steps
+    )
+
+
+def too_deep() -> ConfigError:
+    return ConfigError(
+        f"a tool call, a result or a content block is nested deeper than {DEEPEST}"
+        " levels, so its texts cannot be checked"
+    )
+
+
+def says(value: object) -> str | None:
+    """What ``str()`` makes of something that is no data; None where that is nothing.
+
+    Raises:
+        ConfigError: It fails.
+    """
+    kind: Any = type(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _decoded(value)
+    if kind.__str__ is object.__str__ and (
+        kind.__repr__ is object.__repr__ or fields(value)
+    ):
+        return None
+    try:
+        return str(value)
+    except Exception:
+        # Raised below, so that it is not chained to an error that may show the text.
+        pass
+    raise ConfigError(f"a {kind.__name__} cannot be read: its str() fails")
+
+
+def _decoded(value: bytes | bytearray | memoryview) -> str | None:
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _fixed(
+    values: Iterable[Any],
+    path: Path,
+    role: str,
+    data: bool,
+    depth: int,
+    out: list[Part],
+) -> int:
+    """Walk through what cannot be replaced."""
+    parts: list[Part] = []
+    unseen = sum(_walk(v, path, role, data, depth - 1, parts) for v in values)
+    out += [replace(part, path=path, form="fixed") for part in parts]
+    return unseen
 
 
 def _walk_item(

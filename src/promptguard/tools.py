@@ -60,17 +60,20 @@ def guard_tool(
         arguments: What to look for in every string of the arguments, also inside lists,
             dicts and models. What frameworks add (``ctx``, ``config``) is not.
         result: What to look for in every string of the result: of a str, a dict, a
-            list, a model, and of content blocks as MCP has them.
+            list, a model, and of content blocks as MCP has them. Anything else is read
+            as ``str()`` says it, and so is an error that the tool raises; neither can
+            be redacted, so that a redaction in it blocks.
         on_block: None raises Blocked. A function gets the verdict and gives the result.
             Anything else is the result itself.
-        on_error: ``"allow"`` goes on when a guard fails; the verdict is degraded.
+        on_error: ``"allow"`` goes on when a guard fails, and the verdict is degraded;
+            and when a result cannot be read, with a coverage of 0.
 
     Returns:
         A function of the same kind, or a copy of the tool object.
 
     Raises:
         ConfigError: An option is wrong, or ``fn`` is no tool; when called, the result
-            is a stream.
+            is a stream, or nothing of it can be read.
         Blocked: When called, a guard decided that the text must not go on.
         GuardError: When called, a guard broke.
     """
@@ -95,10 +98,11 @@ def guard_tool(
         )
 
     def guarded(inner: Any, json: int | None = None) -> Any:
-        from .toolcall import ToolCall
+        from .toolcall import ToolCall, caught
 
         options = (arguments, result, None, on_block, on_error, False)
-        return around(ToolCall(inner, *options, parameters(inner), json=json))
+        fn = inner if result is None else caught(inner)
+        return around(ToolCall(fn, *options, parameters(inner), json=json))
 
     invoke = getattr(fn, "on_invoke_tool", None)
     if dataclasses.is_dataclass(fn) and callable(invoke):

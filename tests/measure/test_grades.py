@@ -71,7 +71,10 @@ def test_means_and_differences_have_intervals():
     apart = evaluation.difference("few-shot", "clarity")
     assert apart is not None
     assert apart.mean == pytest.approx((0.5 + 0.5 + 0.25) / 3)
-    assert evaluation.mean("few-shot", "nothing") is None
+    with pytest.raises(pg.ConfigError, match=r"did you mean 'few-shot'\? Known: few"):
+        evaluation.mean("few shot", "clarity")
+    with pytest.raises(pg.ConfigError, match="unknown rubric 'nothing'"):
+        evaluation.difference("few-shot", "nothing")
     assert str(Mean(0.5, None, 1)) == "0.50"
 
 

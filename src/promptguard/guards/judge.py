@@ -45,7 +45,9 @@ class Judge(Guard):
         model: The model to ask. With a function it only names it, for a cache.
         base_url: The address of an OpenAI-compatible endpoint; None is the one that
             ``OPENAI_BASE_URL`` names, or OpenAI's.
-        key_env: The environment variable that holds the key. It is read when asking.
+        key_env: The environment variable that holds the key. It is read when asking. A
+            variable that is named here has to be there; OPENAI_API_KEY, which is the
+            default, may be missing where an address is given.
         threshold: Risk from which a text is found, 0 to 1. Grades 1 to 5 are 0, 0.25,
             0.5, 0.75 and 1 (of a quality 1 to 0); log-probabilities give what lies
             between.

@@ -28,6 +28,7 @@ __all__ = ["Answer", "Endpoint", "Manner", "State", "answer", "state"]
 Structured = Literal["prefer", "require", "off"]
 Kind = Literal["address", "client", "async client", "function", "async function"]
 
+_KEY_ENV = "OPENAI_API_KEY"
 # Nonce and braces, and what a grade takes; a reasoning model thinks before it writes.
 _TOKENS, _PER_GRADE, _THINKING = 120, 24, 4096
 # The grades are five of them; the rest may be white space and quotes.
@@ -44,7 +45,7 @@ class Endpoint:
     llm: Any = field(default=None, repr=False)
     model: str | None = None
     base_url: str | None = field(default=None, repr=False)
-    key_env: str = "OPENAI_API_KEY"
+    key_env: str = _KEY_ENV
     structured: Structured = "prefer"
     timeout: float = 5.0
     retries: int = 2
@@ -298,7 +299,8 @@ def _client(endpoint: Endpoint) -> Any:
     except ImportError as error:
         raise MissingExtra("openai", "openai") from error
     key = os.environ.get(endpoint.key_env)
-    if not key and endpoint.base_url is None and "OPENAI_BASE_URL" not in os.environ:
+    own = endpoint.base_url is not None or "OPENAI_BASE_URL" in os.environ
+    if not key and not (own and endpoint.key_env == _KEY_ENV):
         raise ConfigError(
             f"the environment has no {endpoint.key_env}; set it to the endpoint's key, "
             "name another variable with key_env, or pass a client as llm"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import Action, ConfigError, Judge, JudgeError, Usage
+from ..errors import unknown
 from .progress import progress
 from .tables import aligned, markdown
 
@@ -85,7 +86,11 @@ class Evaluation:
         return sum(bool(row.error) for row in self.rows)
 
     def mean(self, variant: str, rubric: str) -> Mean | None:
-        """The mean score of a variant; None where nothing was graded."""
+        """The mean score of a variant; None where nothing was graded.
+
+        Raises:
+            ConfigError: There is no such variant or rubric.
+        """
         return _mean([*self._scores(variant, rubric).values()])
 
     def difference(self, variant: str, rubric: str) -> Mean | None:
@@ -93,6 +98,9 @@ class Evaluation:
 
         The responses of the two at the same place answer the same prompt, so the
         differences spread less than the scores.
+
+        Raises:
+            ConfigError: There is no such variant or rubric.
         """
         base = self._scores(self.variants[0], rubric)
         own = self._scores(variant, rubric)
@@ -166,6 +174,10 @@ class Evaluation:
         return sum(row.variant == variant and not row.error for row in self.rows)
 
     def _scores(self, variant: str, rubric: str) -> dict[int, float]:
+        if variant not in self.variants:
+            raise unknown("variant", variant, self.variants)
+        if rubric not in self.rubrics:
+            raise unknown("rubric", rubric, self.rubrics)
         return {
             row.index: score
             for row in self.rows

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ..errors import ConfigError
+from ..errors import ConfigError, nearest
 from .catalogue import Strict, find, in_code_only, keys_of, known, options
 from .files import KeyPath, Source, Wrong
 
@@ -221,8 +220,8 @@ def _said(error: dict[str, Any]) -> str:
     if kind == "literal_error":
         given, expected = error.get("input"), context["expected"]
         names = re.findall(r"'([^']*)'", expected)
-        near = get_close_matches(given, names, n=1) if isinstance(given, str) else []
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(given, names) if isinstance(given, str) else None
+        hint = f"; did you mean {near!r}?" if near is not None else ""
         return f"must be {expected}{hint}"
     if kind in ("too_long", "too_short"):
         size = context.get("max_length", context.get("min_length"))
@@ -254,8 +253,8 @@ def _unknown_key(model: type[BaseModel], path: KeyPath) -> str:
         elif issubclass(table, Part) and step == "on_block":
             table = OnBlock
     names = sorted(keys_of(table) - {"$schema"})
-    near = get_close_matches(str(path[-1]), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(path[-1], names)
+    hint = f"; did you mean {near!r}?" if near is not None else "."
     return f"unknown key{hint} Known: {', '.join(names)}"
 
 

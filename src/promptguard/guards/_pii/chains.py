@@ -56,7 +56,7 @@ STARS = r"\*\*\*\*"
 _TORN_BEFORE = re.compile(rf"(?:\d|{VEIL}|{STARS})[{_DASHES}{_DOTS}/_+]\Z")
 _TORN_AFTER = re.compile(rf"[{_DASHES}{_DOTS}/_+](?:\d|{VEIL}|{STARS})")
 _NEAR_BEFORE = re.compile(
-    rf"(?:\d|{VEIL}|{STARS}|{BETWEEN}{SIGN})(?P<joint>{_JOINED})\Z"
+    rf"(?:\d|{VEIL}|{STARS}|(?:{BETWEEN}|{VEIL}){SIGN})(?P<joint>{_JOINED})\Z"
 )
 _NEAR_AFTER = re.compile(rf"(?P<joint>{_JOINED})(?:\d|{VEIL}|{STARS}|{SIGN}(?!{SIGN}))")
 
@@ -174,7 +174,7 @@ def torn(text: str, start: int, end: int) -> bool:
     return (
         _TORN_BEFORE.search(text, max(0, start - 5), start) is not None
         or _TORN_AFTER.match(text, end) is not None
-        or text[max(0, start - 4) : start] == "****"
+        or "****" in (text[max(0, start - 4) : start], text[end : end + 4])
         or text[start - 1 : start] == VEIL
         or text[end : end + 1] == VEIL
     )
@@ -192,7 +192,7 @@ def loose(text: str, start: int, end: int, spaced: bool = False) -> bool:
 
     Beside one that is ``spaced`` apart, a single letter may be a word: "o meu é 1 2 3".
     """
-    if text[max(0, start - 4) : start] == "****":
+    if "****" in (text[max(0, start - 4) : start], text[end : end + 4]):
         return False
     if VEIL in (text[start - 1 : start], text[end : end + 1]):
         return False

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .candidates import Around, Candidate, around, closeness, nearest
-from .chains import SPAN_GROUPS, Group, compact, joint, loose, neighbours, torn
+from .chains import (
+    LONG_GROUP,
+    SPAN_GROUPS,
+    Group,
+    compact,
+    joint,
+    loose,
+    neighbours,
+    torn,
+)
 from .tables import Layout, Rule
 
 __all__ = ["Numbers"]
@@ -148,10 +157,14 @@ def _continued(text: str, groups: list[Group], joints: tuple[str, ...]) -> bool:
 
 
 def _runs(groups: list[Group]) -> Iterator[list[Group]]:
-    """Stretches of groups that are of digits, or single letters."""
+    """Stretches of groups that are of digits, or single letters.
+
+    A long group is a value of its own: what is beside it is not its continuation.
+    """
     run: list[Group] = []
     for group in groups:
-        if group.digit or group.end - group.start == 1:
+        size = group.end - group.start
+        if size == 1 or (group.digit and size < LONG_GROUP):
             run.append(group)
         else:
             if len(run) > 2:

@@ -1,0 +1,90 @@
+"""Which guard the command line checks with."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .guard import Guard
+
+__all__ = ["guard_name", "guard_names", "guard_of"]
+
+# Of these has to be said what they look for.
+_TOLD = frozenset("canary judge keywords language max_length regex".split())
+
+
+def guard_of(chosen: argparse.Namespace) -> Guard:
+    """The guard that the options name."""
+    from . import InvisibleText, PromptInjection
+    from .combining import AnyOf
+
+    if chosen.revision is not None and chosen.model is None:
+        chosen.parser.error("--revision goes with --model, the name on the Hub")
+    if chosen.route is not None and chosen.policy is None:
+        chosen.parser.error("--route goes with --policy, the file that has it")
+    given = {
+        name: getattr(chosen, name)
+        for name in ("fpr", "threshold", "model", "revision", "calibration")
+        if getattr(chosen, name) is not None
+    }
+    named = chosen.guard is not None or chosen.policy is not None
+    if named and given:
+        chosen.parser.error(
+            f"--{next(iter(given))} is for the guards that run without --guard and "
+            "--policy; say it in a policy"
+        )
+    if chosen.policy is not None:
+        return _of_policy(chosen)
+    if chosen.guard is not None:
+        return AnyOf(tuple(_named(name) for name in dict.fromkeys(chosen.guard)))
+    return PromptInjection(**given) | InvisibleText()
+
+
+def guard_names() -> list[str]:
+    """The guards that need nothing said about them, as a policy names them."""
+    return sorted(_kinds().keys() - _TOLD)
+
+
+def _kinds() -> dict[str, str]:
+    from . import _GUARDS
+    from .guard import snake
+
+    return {snake(name): name for name in _GUARDS}
+
+
+def guard_name(given: str) -> str:
+    """The name of a guard, as it was given.
+
+    Raises:
+        argparse.ArgumentTypeError: The guard would not know what to look for.
+    """
+    if given in _TOLD:
+        raise argparse.ArgumentTypeError(
+            f"{given} has to be told what to look for; do that in a policy and pass it "
+            "with --policy"
+        )
+    return given
+
+
+def _named(name: str) -> Guard:
+    import promptguard
+
+    guard: Guard = getattr(promptguard, _kinds()[name])()
+    return guard
+
+
+def _of_policy(chosen: argparse.Namespace) -> Guard:
+    from . import ConfigError, Policy
+
+    policy = Policy.load(chosen.policy)
+    if chosen.route is not None:
+        policy = policy.route(chosen.route)
+    side = "output" if chosen.role == "assistant" else "input"
+    guard = policy.output if chosen.role == "assistant" else policy.input
+    if guard is None:
+        raise ConfigError(
+            f"{chosen.policy} has no {side} guards, which texts of the role "
+            f"{chosen.role} are checked with"
+        )
+    return guard
