@@ -9,14 +9,13 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
 DOCS_VENV ?= .venv-docs
-LOWEST_VENV ?= .venv-lowest
 BIN := $(VENV)/bin
 TRAIN_BIN := $(TRAIN_VENV)/bin
 DOCS_BIN := $(DOCS_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage robustness train-env test-train smoke peers figures docs lowest hooks installed build clean
+.PHONY: help demo test format lint types suite coverage robustness train-env test-train smoke peers figures docs hooks installed build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -56,9 +55,6 @@ format: $(VENV)/.test  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lowest: $(LOWEST_VENV)/.lowest  ## the suite with the lowest versions of the dependencies
-	$(LOWEST_VENV)/bin/python -m pytest
-
 hooks: $(VENV)/.test  ## run the checks of a commit before each commit
 	$(BIN)/python -m pip install $(PIP_FLAGS) 'pre-commit>=4'
 	$(BIN)/pre-commit install
@@ -91,7 +87,7 @@ build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(LOWEST_VENV) .venv-installed .venv-peers .nox build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) .venv-installed .venv-peers .nox build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -110,12 +106,6 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 # The site reads the sources: of the package nothing has to be installed but its extra.
 $(DOCS_VENV)/.docs: pyproject.toml | $(DOCS_BIN)/python
 	$(DOCS_BIN)/python -m pip install $(PIP_FLAGS) -e '.[docs]'
-	@touch $@
-
-# The lower bounds as constraints: what pip would not choose by itself.
-$(LOWEST_VENV)/.lowest: pyproject.toml | $(LOWEST_VENV)/bin/python
-	$(LOWEST_VENV)/bin/python tests/lowest.py > $(LOWEST_VENV)/constraints.txt
-	$(LOWEST_VENV)/bin/python -m pip install $(PIP_FLAGS) -c $(LOWEST_VENV)/constraints.txt -e '.[test,json,yaml]'
 	@touch $@
 
 # torch comes first and alone: asked for by another package, it may come as a GPU build.
