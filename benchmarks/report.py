@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+# Options that name folders of this machine.
+_FOLDERS = ("--build", "--data", "--environments", "--out", "--held-out")
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("promptguard-llm", "numpy", "onnxruntime", "tokenizers", "pydantic")
 
@@ -126,7 +128,7 @@ def _options(words: Sequence[str]) -> Iterable[str]:
     """The words of the command line, without folders of this machine."""
     words = iter(words)
     for word in words:
-        if word.partition("=")[0] in ("--out", "--environments", "--held-out"):
+        if word.partition("=")[0] in _FOLDERS:
             if "=" not in word:
                 next(words, None)
         else:

@@ -57,7 +57,7 @@ class Pair:
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
-    """Write the adapted encoder; the same one where no steps are wanted, or a start is."""
+    """Write the adapted encoder; the same one with a start, or without steps."""
     folder = needed["vocabulary"]
     for name in ENCODER:
         write_atomically(out / name, (folder / name).read_bytes())

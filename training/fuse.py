@@ -13,10 +13,10 @@ import re
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-__all__ = ["fuse"]
+__all__ = ["PARTS", "fuse"]
 
 _SELF = re.compile(r"(/bert/encoder/layer\.\d+/attention/self)/")
-_PARTS = ("query", "key", "value")
+PARTS = ("query", "key", "value")
 _DOMAIN = "com.microsoft"
 
 
@@ -43,8 +43,8 @@ def _layer(model: ModelProto, name: str, heads: int) -> None:
     held = {w.name: w for w in graph.initializer}
     own = [node for node in graph.node if node.name.startswith(f"{name}/")]
     by_name = {node.name: node for node in own}
-    products = [by_name[f"{name}/{part}/MatMul"] for part in _PARTS]
-    biases = [_bias(by_name[f"{name}/{part}/Add"], held) for part in _PARTS]
+    products = [by_name[f"{name}/{part}/MatMul"] for part in PARTS]
+    biases = [_bias(by_name[f"{name}/{part}/Add"], held) for part in PARTS]
     # What the heads are joined into, which the next product reads.
     (output,) = (
         node.output[0]

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from promptguard.runtime.bundle import Bundle
 from promptguard.runtime.encode import Encoder
+from promptguard.runtime.infer import WHOLE
 
 from .config import Config
 from .memory import give_back
@@ -84,6 +85,7 @@ def losses(folder: str, rows: Sequence[Row], threads: int) -> list[float]:
     session = ort.InferenceSession(
         bundle.model, options, providers=["CPUExecutionProvider"]
     )
+    ends_early = any(i.name == WHOLE for i in session.get_inputs())
 
     def one(row: Row) -> float:
         pieces = encoder.encode(row.text).pieces
@@ -95,6 +97,8 @@ def losses(folder: str, rows: Sequence[Row], threads: int) -> list[float]:
             "attention_mask": np.ones_like(ids),
             "token_type_ids": np.full_like(ids, int(row.role == "tool")),
         }
+        if ends_early:
+            feed[WHOLE] = np.array(True)
         logits = np.concatenate([each[0] for each in session.run(names, feed)])
         return loss(row.labels, dict(zip(labels, logits.tolist(), strict=True)))
 

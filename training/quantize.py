@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import ModelProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from tqdm import tqdm
 
 from promptguard.runtime.encode import Encoder
 
+from .branch import bound, branched, has_early
 from .config import Config
 from .errors import PipelineError
 from .folder import stripped, write_statement
+from .fuse import fuse
+from .model import EARLY
 from .outliers import Feed, Seen, observe, products, spare
 from .rounding import rounded
-from .rows import read_rows
+from .rows import Row, read_rows
 from .stage import write_atomically
 
-__all__ = ["make", "quantize"]
+__all__ = ["drawn", "make", "measured", "quantize"]
 
 LARGEST = 25_000_000
 
@@ -33,6 +37,11 @@ _ROWS = 128
 # Seven bits on purpose: on processors without VNNI, sums of two products of eight-bit
 # weights overflow, and the same text would score differently there.
 _MOST = 64
+# From this logit on the whole pass is said to find a label: operating points with few
+# false positives lie higher.
+_LIKELY = -1.0
+# The model before its later layers went behind a condition, to hold it against.
+_UNBRANCHED = "unbranched.onnx"
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -41,19 +50,26 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     write_atomically(out / "tokenizer.json", tokenizer)
     encoder = Encoder(tokenizer, config.data.window, config.data.overlap)
     model = onnx.load(needed["export"] / "model.onnx")
-    rows = needed["augment"] / "train.jsonl.gz"
-    seen = observe(model, _feeds(rows, encoder, config.seed))
+    settings = json.loads((needed["export"] / "config.json").read_bytes())
+    fuse(model, settings["num_attention_heads"])
+    rows = read_rows(needed["augment"] / "train.jsonl.gz")
+    seen = observe(model, drawn(rows, encoder, config.seed))
     quantize(model, seen, out / "model.onnx")
+    if has_early(model):
+        held_out = read_rows(needed["augment"] / "heldout.jsonl.gz")
+        (out / "model.onnx").rename(out / _UNBRANCHED)
+        whole = onnx.load(out / _UNBRANCHED)
+        bounds = measured(out / _UNBRANCHED, settings["heads"], held_out, encoder)
+        onnx.save(branched(whole, bounds), out / "model.onnx")
     size = (out / "model.onnx").stat().st_size
     if size > LARGEST:
         raise PipelineError(f"the int8 model has {size:,} bytes, more than {LARGEST:,}")
-    model_config = json.loads((needed["export"] / "config.json").read_bytes())
-    tokens = model_config.get("token_heads") or {}
+    tokens = settings.get("token_heads") or {}
     write_statement(
         out,
         {
             "name": config.name,
-            "heads": model_config["heads"],
+            "heads": settings["heads"],
             **({"token_heads": tokens} if tokens else {}),
             "window": config.data.window,
             "overlap": config.data.overlap,
@@ -87,20 +103,67 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
     onnx.save(quantized, file)
 
 
-def _feeds(path: Path, encoder: Encoder, seed: int) -> Iterator[Feed]:
-    """The first window of some rows, as the model takes it."""
-    rows = read_rows(path)
+def measured(
+    file: Path,
+    heads: Mapping[str, Sequence[str]],
+    rows: Sequence[Row],
+    encoder: Encoder,
+) -> dict[str, list[float]]:
+    """By head and label, the early logit below which a text is clear, from rows.
+
+    It says what comes of it: how many of the rows end early.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    names = [*heads, *(EARLY + head for head in heads)]
+    found = []
+    kept = []
+    for row, feed in _feeds(rows, encoder):
+        values = session.run(names, feed)
+        late, early = values[: len(heads)], values[len(heads) :]
+        found.append((np.concatenate(late, 1)[0], np.concatenate(early, 1)[0]))
+        kept.append(row)
+    bounds: dict[str, list[float]] = {}
+    column = 0
+    for head, labels in heads.items():
+        bounds[head] = []
+        for _ in labels:
+            # What the whole pass holds for likely, whatever the row's own label.
+            likely = [float(e[column]) for late, e in found if late[column] > _LIKELY]
+            bounds[head].append(bound(likely))
+            column += 1
+    limits = np.array([each for head in heads for each in bounds[head]])
+    clear = [bool((early < limits).all()) for _, early in found]
+    for kind in (True, False):
+        part = [c for row, c in zip(kept, clear, strict=True) if row.positive is kind]
+        name = "with a label" if kind else "without one"
+        print(f"{sum(part):,} of {len(part):,} held-out rows {name} end early")
+    return bounds
+
+
+def drawn(rows: Sequence[Row], encoder: Encoder, seed: int) -> Iterator[Feed]:
+    """Windows to see what the weights are multiplied by."""
     rng = random.Random(f"{seed}:quantize")
-    for row in tqdm(rng.sample(rows, min(_ROWS, len(rows))), "observe", unit="row"):
+    some = rng.sample(list(rows), min(_ROWS, len(rows)))
+    return (feed for _, feed in _feeds(some, encoder))
+
+
+def _feeds(rows: Sequence[Row], encoder: Encoder) -> Iterator[tuple[Row, Feed]]:
+    """The first window of rows that have one, as the model takes it."""
+    for row in tqdm(rows, "observe", unit="row"):
         pieces = encoder.encode(row.text).pieces
         if not pieces:
             continue
         ids = np.array([pieces[0].ids], np.int64)
-        yield {
-            "input_ids": ids,
-            "attention_mask": np.ones_like(ids),
-            "token_type_ids": np.full_like(ids, int(row.role == "tool")),
-        }
+        yield (
+            row,
+            {
+                "input_ids": ids,
+                "attention_mask": np.ones_like(ids),
+                "token_type_ids": np.full_like(ids, int(row.role == "tool")),
+            },
+        )
 
 
 def _round(model: ModelProto, seen: Mapping[str, Seen], quantized: ModelProto) -> None:

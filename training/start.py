@@ -7,27 +7,32 @@ floats: what rounding took is less than a step of training moves.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
+from onnx import GraphProto, ModelProto, numpy_helper
 from safetensors.numpy import save_file
 
 from promptguard.errors import ModelError
 from promptguard.runtime.bundle import Bundle
 
 from .errors import PipelineError
+from .fuse import PARTS
 from .stage import write_atomically
 
 __all__ = ["weights", "write"]
 
 # A matrix of the graph is multiplied from the right, one of torch from the left.
 _PRODUCT = "MatMul"
+# The biases that one operator adds.
+_ATTENTION = re.compile(r"/(bert/encoder/layer\.\d+/attention/self)/bias")
 _NAMED = ("bert.", "heads.", "early.", "focus.", "token_heads.")
 # What the quantize stage made of a matrix or a table.
-_PARTS = ("_quantized", "_scale", "_zero_point", ".whole", ".scale", ".few")
+_SUFFIXES = ("_quantized", "_scale", "_zero_point", ".whole", ".scale", ".few")
 
 
 def write(folder: Path, config: bytes, out: Path) -> None:
@@ -59,15 +64,20 @@ def weights(model: ModelProto) -> dict[str, NDArray[np.float32]]:
     Raises:
         PipelineError: A matrix of the model has no name that says where it belongs.
     """
-    held = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
+    graphs = list(_graphs(model.graph))
+    nodes = [node for graph in graphs for node in graph.node]
+    held = {w.name: numpy_helper.to_array(w) for g in graphs for w in g.initializer}
     found: dict[str, NDArray[np.float32]] = {}
     for name, values in held.items():
-        if name.startswith(_NAMED) and not name.endswith(_PARTS):
+        if name.startswith(_NAMED) and not name.endswith(_SUFFIXES):
             found[name] = values
         elif name.endswith(".whole"):
             table = name.removesuffix(".whole")
             found[table] = values.astype(np.float32) * held[f"{table}.scale"]
-    for node in model.graph.node:
+        elif match := _ATTENTION.fullmatch(name):
+            for part, own in zip(PARTS, np.split(values, len(PARTS)), strict=True):
+                found[f"{match[1].replace('/', '.')}.{part}.bias"] = own
+    for node in nodes:
         if node.op_type == "MatMulInteger":
             matrix = node.input[1].removesuffix("_quantized")
             if matrix == node.input[1]:
@@ -77,7 +87,7 @@ def weights(model: ModelProto) -> dict[str, NDArray[np.float32]]:
                 # The rows of outliers, which are zero in the other one.
                 (places,) = {
                     other.input[0].replace(".outliers", ".few")
-                    for other in model.graph.node
+                    for other in nodes
                     if other.op_type == _PRODUCT and other.input[1] == f"{matrix}.few"
                 }
                 values[held[places]] = held[f"{matrix}.few"]
@@ -89,6 +99,15 @@ def weights(model: ModelProto) -> dict[str, NDArray[np.float32]]:
         ):
             found[_name(node.name, node.input[1])] = held[node.input[1]].T
     return {name: np.ascontiguousarray(v, np.float32) for name, v in found.items()}
+
+
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """A graph and those in its conditions."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
 
 
 def _name(node: str, matrix: str) -> str:

@@ -113,3 +113,44 @@ def test_a_head_begins_by_looking_at_all_tokens_alike_and_never_at_padding() -> 
         read = focus(hidden, mask)
         assert torch.allclose(read[2], hidden[2, :1].expand(2, 8), atol=1e-6)
         assert not torch.allclose(read[1, 0], read[1, 1])
+
+
+def test_a_clear_text_is_answered_by_the_first_layers_alone(world: Path) -> None:
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+
+    from training.branch import branched
+
+    bundle = first(world)
+    flat = onnx.load(bundle / "unbranched.onnx")
+    ids = np.array([[2, 7, 8, 9, 3]], np.int64)
+    feed = {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids),
+        "token_type_ids": np.zeros_like(ids),
+    }
+
+    def answer(model: onnx.ModelProto, names: list[str], **more: object) -> list[float]:
+        session = ort.InferenceSession(model.SerializeToString())
+        return [float(v[0, 0]) for v in session.run(names, {**feed, **more})]
+
+    late, early = answer(flat, ["injection", "early_injection"])
+    assert late != early
+    no, yes = np.array(False), np.array(True)
+    for limit, wanted in ((early + 0.01, early), (early - 0.01, late)):
+        made = branched(flat, {"injection": [limit]})
+        assert answer(made, ["injection"], whole=no) == [
+            pytest.approx(wanted, abs=1e-5)
+        ]
+        assert answer(made, ["injection"], whole=yes) == [pytest.approx(late, abs=1e-5)]
+
+
+def test_the_bound_of_a_label_loses_few_and_unknown_labels_lose_none() -> None:
+    from training.branch import bound
+
+    found = [float(n) for n in range(2000)]
+    assert bound(found) == 2.0
+    assert sum(value < bound(found) for value in found) == 2
+    assert bound([3.0, 1.0, 2.0]) == 1.0
+    assert bound([]) == float("-inf")

@@ -24,6 +24,9 @@ __all__ = ["answer", "set_threads", "warmup"]
 NAMES = "names"
 """The output that tells of every token what it is a name of."""
 
+WHOLE = "whole"
+"""An input of models that end early where a text is clear: true forbids it."""
+
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -76,6 +79,7 @@ class _Model:
         tags = dict(bundle.token_heads).get(NAMES)
         self._naming = None if tags is None else Naming(tags)
         self._session = _session(bundle, threads)
+        self._ends_early = any(i.name == WHOLE for i in self._session.get_inputs())
         shape = (1, bundle.window)
         self._mask = np.ones(shape, np.int64)
         self._kinds = (np.zeros(shape, np.int64), np.ones(shape, np.int64))
@@ -118,6 +122,9 @@ class _Model:
             "attention_mask": self._mask[:, :length],
             "token_type_ids": kinds[:, :length],
         }
+        if self._ends_early:
+            # Names are told after all layers alone.
+            feed[WHOLE] = np.array(NAMES in wanted)
         try:
             outputs: list[Any] = self._session.run(wanted, feed)
         except Exception as error:
@@ -163,7 +170,7 @@ def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
             f"{bundle.path / 'model.onnx'} is not a model that ONNX Runtime "
             f"{ort.__version__} can load ({kind})"
         ) from None
-    if inputs != set(_INPUTS):
+    if inputs - {WHOLE} != set(_INPUTS):
         raise ModelError(
             f"{bundle.path / 'model.onnx'} takes {', '.join(sorted(inputs))}; "
             f"it must take {', '.join(_INPUTS)}"
