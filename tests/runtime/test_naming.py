@@ -34,7 +34,7 @@ def named(text: str, tags: list[str], sure: float = 6.0) -> list[tuple[str, str]
     logits[[0, -1], 1] = sure
     for place, tag in enumerate(tags):
         logits[place + 1, TAGS.index(tag)] = sure
-    found = NAMING.names(reader, encoded, [logits])
+    found = NAMING.names(reader, text, encoded, [logits])
     return [(name.label, text[name.start : name.end]) for name in found]
 
 
@@ -67,13 +67,44 @@ def test_a_word_is_named_or_not_as_its_first_piece_is() -> None:
     assert named("annabb so", ["O", "B-PERSON", "B-PERSON", "O"]) == []
 
 
+def test_punctuation_around_a_name_is_no_part_of_it() -> None:
+    tags = ["B-PERSON", "I-PERSON", "I-PERSON", "O"]
+    assert named('"anna" left', tags) == [("PERSON", "anna")]
+    assert named(", anna: left", tags) == [("PERSON", "anna")]
+    # Of punctuation alone there is no name; an initial keeps its full stop.
+    assert named("left . so", ["O", "B-PERSON", "O"]) == []
+    assert named("anna s.", ["B-PERSON", "I-PERSON", "I-PERSON"]) == [
+        ("PERSON", "anna s.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "names"),
+    [
+        ("so 3\ncalais", "B I B", ["so 3\ncalais"]),
+        ("so 3, calais", "B I O B", ["so 3, calais"]),
+        ("so, calais 3", "B O B I", ["so, calais 3"]),
+        ("so, calais", "B O B", ["so", "calais"]),
+        ("so 3 and calais", "B I O B", ["so 3", "calais"]),
+        ("so 3; calais", "B I O B", ["so 3", "calais"]),
+    ],
+)
+def test_parts_of_an_address_are_one_place(
+    text: str, tags: str, names: list[str]
+) -> None:
+    full = [tag if tag == "O" else f"{tag}-LOCATION" for tag in tags.split()]
+    assert [value for _, value in named(text, full)] == names
+    persons = [tag.replace("LOCATION", "PERSON") for tag in full]
+    assert len(named(text, persons)) == tags.count("B")
+
+
 def test_what_is_likelier_no_name_is_none() -> None:
     assert named("anna moreau", ["B-PERSON", "O"], sure=2.0) == [("PERSON", "anna")]
     reader = encoder()
     encoded = reader.encode("anna")
     even = np.zeros((3, len(TAGS)), np.float32)
     even[1, 0] = 1.5
-    assert NAMING.names(reader, encoded, [even]) == ()
+    assert NAMING.names(reader, "anna", encoded, [even]) == ()
 
 
 def test_a_token_of_two_windows_is_read_where_more_is_around_it() -> None:
@@ -87,7 +118,7 @@ def test_a_token_of_two_windows_is_read_where_more_is_around_it() -> None:
         # Each window calls all of it something else.
         window[:, (1, 3, 1)[number]] = 6.0
         logits.append(window)
-    found = NAMING.names(reader, encoded, logits)
+    found = NAMING.names(reader, text, encoded, logits)
     assert [(n.label, n.start // 3) for n in found] == [
         *(("PERSON", place) for place in (0, 1, 2, 3)),
         *(("LOCATION", place) for place in (4, 5)),
@@ -99,7 +130,7 @@ def test_a_logit_that_is_no_number_is_an_error() -> None:
     reader = encoder()
     logits = np.full((3, len(TAGS)), np.nan, np.float32)
     with pytest.raises(ModelError, match="not a number"):
-        NAMING.names(reader, reader.encode("anna"), [logits])
+        NAMING.names(reader, "anna", reader.encode("anna"), [logits])
 
 
 def rewritten(folder: Path, **changes: object) -> str:
