@@ -1,9 +1,10 @@
-"""Measures the guards that are tables of facts on public test sets.
+"""Measures the guards that are tables of facts, and names, on public test sets.
 
     python benchmarks/guards.py secrets [--data FOLDER]
     python benchmarks/guards.py hygiene [--data FOLDER]
     python benchmarks/guards.py pii [--data FOLDER]
     python benchmarks/guards.py profanity [--data FOLDER]
+    python benchmarks/guards.py names [--data FOLDER] [--model FOLDER] [--held-out FILE]
 
 Writes results/guards-NAME.json and .md beside this file. The test sets lie outside this
 repository; without them nothing is measured and nothing is written.
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from guards_hygiene import hygiene
+from guards_names import HELD_OUT, names
 from guards_pii import pii
 from guards_profanity import profanity
 from promptguard import Guard, Secrets
@@ -34,19 +36,29 @@ IDENTIFIERS = {
 }
 DATA = Path(__file__).parents[1] / "../shared/data"
 # Where the sets of a guard are, if not under its own name among the benchmarks.
-FOLDERS = {"hygiene": "injection"}
+FOLDERS = {"hygiene": "injection", "names": "benchmarks/pii"}
 
 
 def main() -> int:
     parser = arguments(str(__doc__).partition("\n")[0])
-    parser.add_argument("guard", choices=sorted(GUARDS))
+    parser.add_argument("guard", choices=sorted([*GUARDS, "names"]))
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the sets")
+    parser.add_argument("--model", help="names: a bundle, instead of the shipped one")
+    parser.add_argument(
+        "--held-out",
+        type=Path,
+        default=HELD_OUT,
+        help="names: what the stage names of the training held out",
+    )
     chosen = parser.parse_args()
     folder = chosen.data / FOLDERS.get(chosen.guard, f"benchmarks/{chosen.guard}")
     if not folder.is_dir():
         print(f"skipped: {folder} is not there; point --data at the test sets")
         return 0
-    title, sections = GUARDS[chosen.guard](folder, chosen.quick)
+    if chosen.guard == "names":
+        title, sections = names(folder, chosen.quick, chosen.model, chosen.held_out)
+    else:
+        title, sections = GUARDS[chosen.guard](folder, chosen.quick)
     publish(f"guards-{chosen.guard}", title, sections, chosen)
     return 0
 

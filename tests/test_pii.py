@@ -288,7 +288,7 @@ class TestChoice:
         ("arguments", "message"),
         [
             ({"entities": ("UK_NSH",)}, "did you mean 'UK_NHS'"),
-            ({"entities": ("PERSON",)}, "takes a model"),
+            ({"entities": ("TITLE",)}, "the model does not tell it"),
             ({"entities": "EMAIL_ADDRESS"}, "must be several"),
             ({"countries": ("UK",)}, "unknown country 'UK'"),
             ({"countries": "DE"}, "must be several"),

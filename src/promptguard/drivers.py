@@ -317,7 +317,8 @@ class _Memo:
     def key(self, query: Classify) -> bytes:
         digest = blake2b(key=self._secret, digest_size=16)
         named = query.model or "", query.revision or "", query.calibration or ""
-        for part in (*named, query.role, query.text):
+        asked = "names" if query.names else ""
+        for part in (*named, asked, query.role, query.text):
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "big"))
             digest.update(data)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -286,6 +287,8 @@ class Engine:
             if case.blocked and self._together:
                 self._abandon(event)
             return
+        for wide in [q for q in case.wanted if isinstance(q, Classify) and q.names]:
+            self._join(replace(wide, names=False), wide)
         # A model is asked before an LLM: many texts need the model only.
         asks = [q for q in case.wanted if isinstance(q, Ask)]
         classifies = [q for q in case.wanted if isinstance(q, Classify)]
@@ -293,6 +296,17 @@ class Engine:
             if query not in self._pending:
                 self._pending[query] = None
                 event.queries.append(query)
+
+    def _join(self, narrow: Query, wide: Query) -> None:
+        """Have one run of the model answer a question and one that asks for more."""
+        if narrow in self._pending or narrow not in self._waiting:
+            return
+        for run in self._waiting.pop(narrow):
+            run.asked = tuple([wide if q == narrow else q for q in run.asked])
+            run.missing.discard(narrow)
+            run.missing.add(wide)
+            run.case.wanted.pop(narrow, None)
+            self._want(run)
 
     def _abandon(self, event: Event) -> None:
         """The call is blocked: nobody waits for what the other texts come to."""

@@ -178,9 +178,11 @@ def classify(
     role: str,
     revision: str | None = None,
     calibration: str | None = None,
+    *,
+    names: bool = False,
 ) -> Generator[Classify, Scores, Scores]:
     """Ask for the scores of a text: ``scores = yield from classify(...)``."""
-    return (yield Classify(model, text, role, revision, calibration))
+    return (yield Classify(model, text, role, revision, calibration, names))
 
 
 def ask(

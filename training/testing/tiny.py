@@ -23,6 +23,7 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _MARKS = "0123456789.,:;!?'\"()[]{}<>/|@#-_=+*&%$"
 _FLOAT, _INT64 = 1, 7
+_RATES = (0.001, 0.005, 0.01, 0.02, 0.05)
 _CARD = """\
 # {name}
 
@@ -36,6 +37,7 @@ def write_bundle(
     words: Iterable[str] = ATTACK_WORDS,
     name: str = "tiny",
     others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    names: Mapping[str, tuple[Sequence[str], Sequence[str]]] | None = None,
 ) -> Path:
     """Write a bundle that the library loads, and return its folder.
 
@@ -46,9 +48,12 @@ def write_bundle(
         name: What the bundle is called.
         others: Heads beside the one for injection: their labels, and the words that
             give each away in the same manner.
+        names: Of each label of a head over tokens, the words that a name begins with,
+            and those that go on with one; at a rate of 0.001 none is likely enough.
     """
     heads = {"injection": {"injection": tuple(words)}, **(others or {})}
     every = [word for told in heads.values() for part in told.values() for word in part]
+    every += [word for parts in (names or {}).values() for p in parts for word in p]
     vocabulary = {piece: number for number, piece in enumerate(pieces(every))}
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
@@ -58,7 +63,8 @@ def write_bundle(
         }
         for head, told in heads.items()
     }
-    (folder / "model.onnx").write_bytes(_model(weights))
+    tags, columns = _tags(names or {}, vocabulary)
+    (folder / "model.onnx").write_bytes(_model(weights, columns))
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
     (folder / "MODEL_CARD.md").write_text(_CARD.format(name=name))
     files = ("MODEL_CARD.md", "model.onnx", "tokenizer.json")
@@ -80,14 +86,40 @@ def write_bundle(
             for told in heads.values()
             for label in told
             for role in ("user", "tool")
-            for rate in (0.001, 0.005, 0.01, 0.02, 0.05)
+            for rate in _RATES
+        ]
+        + [
+            {
+                "label": label,
+                "role": role,
+                "windows": 1,
+                "fpr": rate,
+                "threshold": 0.999 if rate == _RATES[0] else 0.5,
+            }
+            for label in names or {}
+            for role in ("user", "tool")
+            for rate in _RATES
         ],
+        **({"token_heads": {"names": tags}} if names else {}),
         "made_from": {"configuration": name, "seed": 20, "data": "0" * 64},
         "files": {file: digest(folder / file) for file in files},
     }
     table["digest"] = digest_of(table)
     (folder / "bundle.json").write_text(json.dumps(table, indent=1, sort_keys=True))
     return folder
+
+
+def _tags(
+    names: Mapping[str, tuple[Sequence[str], Sequence[str]]], vocabulary: Iterable[str]
+) -> tuple[list[str], list[list[float]]]:
+    """The tags of the head over tokens, and its columns by piece."""
+    tags = ["O", *(f"{part}-{label}" for label in names for part in "BI")]
+    words = [part for parts in names.values() for part in parts]
+    rows = []
+    for piece in vocabulary:
+        named = [5.0 if piece in part else 0.0 for part in words]
+        rows.append([0.0 if any(named) else 5.0, *named])
+    return tags, rows
 
 
 def pieces(words: Iterable[str]) -> dict[str, None]:
@@ -135,8 +167,15 @@ def tokenizer(vocabulary: dict[str, int]) -> dict[str, object]:
     }
 
 
-def _model(heads: Mapping[str, Mapping[str, Sequence[float]]]) -> bytes:
-    """The highest weight of a window's tokens, plus one for content: a logit."""
+def _model(
+    heads: Mapping[str, Mapping[str, Sequence[float]]],
+    tokens: Sequence[Sequence[float]] = ((),),
+) -> bytes:
+    """The highest weight of a window's tokens, plus one for content: a logit.
+
+    Args:
+        tokens: What a head over tokens gives for each piece of the vocabulary.
+    """
     nodes = [
         _node("Cast", ["attention_mask"], "mask", _integer("to", _FLOAT)),
         _node("Cast", ["token_type_ids"], "kinds", _integer("to", _FLOAT)),
@@ -159,18 +198,19 @@ def _model(heads: Mapping[str, Mapping[str, Sequence[float]]]) -> bytes:
                 ),
                 _node("Add", [f"{own}.most", "kind"], logits[-1]),
             ]
-            raw = struct.pack(f"<{len(weights)}f", *weights)
-            # TensorProto: dims, data_type, name, raw_data.
-            tensor = _number(1, len(weights)) + _number(2, _FLOAT)
-            tensor += _bytes(8, f"{own}.weights".encode()) + _bytes(9, raw)
-            tensors += _bytes(5, tensor)
+            tensors += _tensor(f"{own}.weights", weights, len(weights))
         nodes.append(_node("Concat", logits, head, _integer("axis", 1)))
     inputs = ("input_ids", "attention_mask", "token_type_ids")
+    outputs = [_value(head, _FLOAT, len(labels)) for head, labels in heads.items()]
+    if width := len(tokens[0]):
+        flat = [value for row in tokens for value in row]
+        tensors += _tensor("names.weights", flat, len(tokens), width)
+        nodes.append(_node("Gather", ["names.weights", "input_ids"], "names"))
+        outputs.append(_value("names", _FLOAT, "length", width))
     graph = b"".join(_bytes(1, node) for node in nodes) + _bytes(2, b"tiny")
     graph += tensors
     graph += b"".join(_bytes(11, _value(name, _INT64, "length")) for name in inputs)
-    for head, labels in heads.items():
-        graph += _bytes(12, _value(head, _FLOAT, len(labels)))
+    graph += b"".join(_bytes(12, output) for output in outputs)
     opset = _bytes(1, b"") + _number(2, 13)
     return _number(1, 8) + _bytes(7, graph) + _bytes(8, opset)
 
@@ -190,13 +230,19 @@ def _integers(name: str, values: list[int]) -> bytes:
     return _bytes(1, name.encode()) + numbers + _number(20, 7)
 
 
-def _value(name: str, kind: int, columns: str | int) -> bytes:
+def _tensor(name: str, values: Sequence[float], *sizes: int) -> bytes:
+    """A TensorProto as an initializer: dims, data_type, name, raw_data."""
+    tensor = b"".join(_number(1, size) for size in sizes) + _number(2, _FLOAT)
+    raw = struct.pack(f"<{len(values)}f", *values)
+    return _bytes(5, tensor + _bytes(8, name.encode()) + _bytes(9, raw))
+
+
+def _value(name: str, kind: int, *sizes: str | int) -> bytes:
     """A ValueInfoProto of one row."""
-    if isinstance(columns, int):
-        width = _number(1, columns)
-    else:
-        width = _bytes(2, columns.encode())
-    shape = _bytes(1, _number(1, 1)) + _bytes(1, width)
+    shape = _bytes(1, _number(1, 1))
+    for size in sizes:
+        fixed = isinstance(size, int)
+        shape += _bytes(1, _number(1, size) if fixed else _bytes(2, size.encode()))
     return _bytes(1, name.encode()) + _bytes(
         2, _bytes(1, _number(1, kind) + _bytes(2, shape))
     )

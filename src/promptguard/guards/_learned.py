@@ -69,15 +69,9 @@ class Learned(Guard):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not _is_share(self.fpr) or self.fpr in (0, 1):
-            raise ConfigError("fpr must be a share between 0 and 1, such as 0.01")
+        check_rate(self.fpr)
         self._check_threshold()
-        if self.model is not None and not isinstance(self.model, str):
-            raise ConfigError("model must be the path of a bundle's folder, a string")
-        if self.model == "":
-            raise ConfigError("model is empty; None is the model that is shipped")
-        if self.revision is not None:
-            _check_revision(self.model, self.revision)
+        check_model(self.model, self.revision)
         if self.calibration is not None and not isinstance(self.calibration, str):
             raise ConfigError("calibration must be the path of a file, a string")
         if not isinstance(self.sentences, bool):
@@ -200,6 +194,22 @@ def _flagged(windows: _Windows, threshold: float) -> Iterator[tuple[float, int, 
         best, end = max(best, score), last
     if best >= 0:
         yield best, start, end
+
+
+def check_rate(fpr: object) -> None:
+    """Refuse what is no false-positive rate."""
+    if not _is_share(fpr) or fpr in (0, 1):
+        raise ConfigError("fpr must be a share between 0 and 1, such as 0.01")
+
+
+def check_model(model: object, revision: object) -> None:
+    """Refuse what names no model."""
+    if model is not None and not isinstance(model, str):
+        raise ConfigError("model must be the path of a bundle's folder, a string")
+    if model == "":
+        raise ConfigError("model is empty; None is the model that is shipped")
+    if revision is not None:
+        _check_revision(model, revision)
 
 
 def _check_revision(model: str | None, revision: object) -> None:

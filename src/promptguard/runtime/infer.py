@@ -97,7 +97,9 @@ class _Model:
                 tokens.append(outputs.pop()[0])
             scores = tuple(self._scores(outputs))
             windows.append(Window(piece.start, piece.end, scores))
-        names = naming.names(self._encoder, encoded, tokens) if naming else None
+        names = None
+        if naming is not None:
+            names = naming.names(self._encoder, query.text, encoded, tokens)
         return Scores(tuple(windows), encoded.coverage, points, self._digest, names)
 
     def _operating_points(self, calibration: str | None) -> tuple[OperatingPoint, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ __all__ = ["Naming"]
 
 # A word is part of a name when it is likelier to be that than not.
 _LEAST = 0.5
+# An initial or "Inc." ends in a full stop, and an @handle begins with its sign.
+_BEFORE = ".,;:!?)]}>\"'”’»/|-–— \t\n\r"
+_AFTER = ",;:!?([{<\"'“‘«/|-–—@# \t\n\r"
 
 Floats = NDArray[np.floating[Any]]
 
@@ -36,13 +39,13 @@ class Naming:
         return tuple(tag[2:] for tag in self.tags if tag.startswith("B-"))
 
     def names(
-        self, encoder: Encoder, encoded: Encoded, logits: Sequence[Floats]
+        self, encoder: Encoder, text: str, encoded: Encoded, logits: Sequence[Floats]
     ) -> tuple[Name, ...]:
         """The names of a text, in its order.
 
         Args:
             encoder: Who cut the text into windows.
-            encoded: The windows.
+            encoded: Its windows.
             logits: Of each window, of its tokens, the frame's among them.
 
         Raises:
@@ -54,7 +57,8 @@ class Naming:
         if np.isnan(chances).any():
             raise ModelError("the model gave a score that is not a number")
         begins = encoder.begins(_ids(encoded, encoder.stride))
-        return tuple(self._found(chances, begins, encoded.spans))
+        found = self._found(chances, begins, encoded.spans)
+        return tuple(_whole(text, (_trimmed(text, name) for name in found)))
 
     def _found(
         self,
@@ -89,6 +93,41 @@ class Naming:
         best = int(means.argmax())
         score = min(1.0, max(0.0, float(means[best])))
         return Name(self.labels[best], score, start, end)
+
+
+def _trimmed(text: str, name: Name) -> Name:
+    """The name without punctuation around it; nothing may be left."""
+    start, end = name.start, name.end
+    while start < end and text[start] in _BEFORE:
+        start += 1
+    while end > start and text[end - 1] in _AFTER:
+        end -= 1
+    return replace(name, start=start, end=end)
+
+
+def _whole(text: str, names: Iterable[Name]) -> Iterator[Name]:
+    """The names; lines of an address that is told in parts are one."""
+    last: Name | None = None
+    for name in names:
+        if name.start == name.end:
+            continue
+        if last is not None and _one_address(text, last, name):
+            last = replace(last, score=max(last.score, name.score), end=name.end)
+            continue
+        if last is not None:
+            yield last
+        last = name
+    if last is not None:
+        yield last
+
+
+def _one_address(text: str, one: Name, other: Name) -> bool:
+    """A number in one of two places, and nothing but a comma between them."""
+    if one.label != other.label or one.label != "LOCATION":
+        return False
+    if text[one.end : other.start].strip() not in ("", ","):
+        return False
+    return any(sign.isdigit() for sign in text[one.start : other.end])
 
 
 def _joined(logits: Sequence[Floats], stride: int, total: int) -> Floats:
