@@ -136,6 +136,9 @@ class Record:
             or did not answer.
         tokens_in: Tokens of the prompt, as the upstream counts them.
         tokens_out: Tokens of the answer, as the upstream counts them.
+        retries: Blocked prompts much like this one that the same caller sent lately,
+            where this one is blocked as well.
+        traceparent: The trace the caller is in, as W3C Trace Context writes it.
         texts: The texts of ``checks``, in the same order; empty where nobody keeps
             them.
     """
@@ -154,6 +157,8 @@ class Record:
     upstream_status: int | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    retries: int = 0
+    traceparent: str = ""
     texts: tuple[Said, ...] = field(default=(), repr=False)
 
 
