@@ -24,6 +24,7 @@ GROUND |= {"_cleaning", "_folding", "_lookalikes", "_offsets", "_skeleton"}
 GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
 CORE = GROUND | {"combining", "engine", "guard", "queries", "records"}
+CORE |= {"prices"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
 WRAPPERS = {"adapters", "clients", "guarded", "stream", "toolcall", "tools"}
 PYDANTIC_ON_USE = {"guards.json", "judging.reply", "server"}
@@ -36,7 +37,7 @@ NETWORK = {
 }
 LATE_ROOMS = {"server", "telemetry", "traffic", "monitor", "batch", "measure"}
 # Beside the public names: the types they are made of.
-OPEN_TO_LATE_ROOMS = {"engine", "guard", "queries", "records", "text"}
+OPEN_TO_LATE_ROOMS = {"engine", "guard", "prices", "queries", "records", "text"}
 OPEN_TO_TRAINING = {"", "text", "decode", "runtime"}
 # What a figure is must not depend on who computes it.
 SHARED_FIGURES = "measure.figures"
