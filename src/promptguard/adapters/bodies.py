@@ -189,8 +189,8 @@ def _kind(value: object) -> str:
 
 # What an answer holds beside the texts that are read. Anything else stays out, unless
 # it is plain: it may be a text that no guard knows of.
-_CHOICE = frozenset("delta finish_reason index logprobs message text".split())
-_ENVELOPE = frozenset("choices created id model object usage".split())
+_CHOICE = frozenset("delta logprobs message text".split())
+_ENVELOPE = frozenset({"choices"})
 # Of the Responses API also what it says again of the request.
 _RESPONSE = frozenset(
     "error incomplete_details instructions metadata output prompt reasoning text tools "
@@ -216,10 +216,10 @@ def known(value: dict[str, Any], *, logprobs: bool) -> dict[str, Any]:
         kept = _without_logprobs(kept)
     response = kept.get("response")
     if isinstance(response, dict):
-        inner = _only(response, _ENVELOPE | _RESPONSE)
+        inner = _only(response, _RESPONSE)
         return kept if inner is response else {**kept, "response": inner}
     if kept.get("object") in ("response", "response.compaction"):
-        return _only(kept, _ENVELOPE | _RESPONSE)
+        return _only(kept, _RESPONSE)
     # An event says its texts in fields of many names, and all of them are read.
     return kept
 

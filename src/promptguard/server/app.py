@@ -115,7 +115,7 @@ def create_app(
     service.add_exception_handler(HTTPException, _not_there)
     endpoints = (*ENDPOINTS, *_OWN)
     service.add_middleware(
-        Door,  # type: ignore[arg-type]  # its call is that of an ASGI application
+        Door,
         settings=settings,
         endpoints=endpoints,
         observers=known.observers,
@@ -153,7 +153,9 @@ def _add_proxy(app: FastAPI, proxy: Proxy) -> None:
     async def model(request: Request, model: str) -> Response:
         """One model of the upstream."""
         parts = model.split("/")
-        plain = all(p and p.strip(".") and p.isascii() and p.isprintable() for p in parts)
+        plain = all(
+            p and p.strip(".") and p.isascii() and p.isprintable() for p in parts
+        )
         if not plain or any(sign in model for sign in "?#%\\ ") or len(model) > 256:
             raise Refused(404, "model_not_found", "There is no such model.")
         return await proxy.models(request, f"/v1/models/{model}")

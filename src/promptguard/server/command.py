@@ -76,7 +76,9 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     add("--max-characters", type=int, metavar="N", help="of all texts of a request")
     add("--queue", type=int, metavar="N", help="requests that may wait for a check")
     add("--upstream-seconds", type=float, metavar="S", help="for the upstream")
-    add("--drain-seconds", type=int, metavar="S", help="for requests at hand at the end")
+    add(
+        "--drain-seconds", type=int, metavar="S", help="for requests at hand at the end"
+    )
     add("--capture", metavar="URL", help="keep requests: sqlite:///traffic.db")
     add(
         "--capture-texts",
@@ -124,7 +126,9 @@ def _serve(chosen: argparse.Namespace) -> int:
         _say("`promptguard policy init` writes a policy to start from")
     if policy.dry_run:
         _say("dry run: nothing is blocked or redacted")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,

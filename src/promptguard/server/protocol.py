@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -49,4 +48,3 @@ class Patient(H11Protocol):
         self._waiting = None
         if not self.transport.is_closing():
             self.transport.close()
-

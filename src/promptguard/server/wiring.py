@@ -1,4 +1,4 @@
-"""Who gets the records: what counts, what traces, what keeps. Loaded where asked for."""
+"""Who gets the records: what counts, traces, keeps. Loaded where it is asked for."""
 
 from __future__ import annotations
 
