@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -50,7 +51,12 @@ class Service(FastAPI):
 
 def from_environment() -> Service:
     """The application as the environment has it, for an ASGI server of its own."""
-    return create_app(Settings.of({}))
+    settings = Settings.of({})
+    if "uvicorn" in sys.modules:
+        from .protocol import Patient
+
+        Patient.SECONDS = settings.header_seconds
+    return create_app(settings)
 
 
 def create_app(

@@ -143,6 +143,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         "limit_concurrency": 2 * settings.max_requests + 100,
         "proxy_headers": False,
     }
+    Patient.SECONDS = settings.header_seconds
     if settings.workers == 1:
         uvicorn.run(create_app(settings, policy=policy), **options)
         return 0

@@ -74,17 +74,19 @@ def told(policy: Policy) -> dict[str, Any]:
     """
     return {
         "input": _guards(policy.input),
-        "output": _guards(policy.output),
+        "output": _guards(policy.output, ("assistant",)),
         "on_error": policy.on_error,
         "restore": policy.restore,
         "dry_run": policy.dry_run,
     }
 
 
-def _guards(guard: Guard | None) -> list[dict[str, Any]]:
+def _guards(
+    guard: Guard | None, known: tuple[str, ...] = ROLES
+) -> list[dict[str, Any]]:
     rows = []
     for part in () if guard is None else guard.parts:
-        roles: tuple[str, ...] = ROLES
+        roles = known
         while isinstance(part, Only):
             roles = tuple(role for role in roles if role in part.roles)
             part = part.guard

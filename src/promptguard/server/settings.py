@@ -58,6 +58,7 @@ class Settings(BaseModel):
     max_depth: int = Field(64, ge=1, le=200)
     max_texts: int = Field(2048, ge=1)
     max_characters: int = Field(200_000, ge=1)
+    header_seconds: float = Field(10.0, gt=0)
     body_seconds: float = Field(30.0, gt=0)
     connect_seconds: float = Field(5.0, gt=0)
     upstream_seconds: float = Field(120.0, gt=0)
