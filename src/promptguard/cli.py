@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from .measure.commands import add_commands
     from .policy.commands import add_commands as add_policy
+    from .server.command import add_commands as add_server
     from .traffic.commands import add_commands as add_traffic
 
     parser = _Top(
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     add_commands(commands)
     add_policy(commands)
+    add_server(commands)
     add_traffic(commands)
     return parser
 
