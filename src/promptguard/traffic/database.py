@@ -15,7 +15,7 @@ from .. import ConfigError, MissingExtra
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, MetaData, Table
 
-__all__ = ["VERSION", "Database", "Tables", "reason", "tables"]
+__all__ = ["VERSION", "Database", "Tables", "passes", "reason", "tables"]
 
 VERSION = 1
 """Of the tables; a database of another version is refused."""
@@ -274,6 +274,14 @@ def reason(error: BaseException) -> str:
         origin, "sqlstate", None
     )
     return f"{type(origin).__name__}{f' {code}' if code else ''}"
+
+
+def passes(error: BaseException) -> bool:
+    """True when it may go well later: the database is locked, full, or away."""
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
+    away = isinstance(error, DBAPIError) and error.connection_invalidated
+    return away or isinstance(error, OperationalError)
 
 
 def _parsed(url: str) -> URL:

@@ -200,7 +200,7 @@ class Traffic:
 
     def stats(self, filters: Filters | None = None) -> dict[str, Any]:
         """Counts, latencies, tokens and cost of the requests that fit."""
-        from sqlalchemy import func, select
+        from sqlalchemy import func, or_, select
 
         t, r = self._database.tables, self._database.tables.requests
         wanted = self._wanted(filters or Filters())
@@ -223,7 +223,9 @@ class Traffic:
                 func.sum(r.c.tokens_in),
                 func.sum(r.c.tokens_out),
                 func.sum(r.c.cost),
-            ).where(*wanted, r.c.model != "")
+            ).where(
+                *wanted, or_(r.c.tokens_in.is_not(None), r.c.tokens_out.is_not(None))
+            )
             f = t.findings
             findings = select(
                 f.c.guard, f.c.label, f.c.action, func.count(), func.max(f.c.score)

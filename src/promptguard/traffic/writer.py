@@ -17,7 +17,7 @@ from .. import ConfigError, Guard, Verdict
 from ..prices import Prices
 from ..records import Record
 from . import runs
-from .database import Database, reason
+from .database import Database, passes, reason
 from .keeping import Keeping, Rows, Texts, record_of
 from .times import seconds
 
@@ -88,6 +88,12 @@ class Writer:
         ConfigError: An argument is wrong, or the database cannot be opened.
         MissingExtra: SQLAlchemy, or the driver of PostgreSQL, is not installed.
     """
+
+    _size: int
+    _held: int
+    _written: int
+    _dropped: int
+    _told: int
 
     def __init__(
         self,
@@ -258,7 +264,7 @@ class Writer:
             try:
                 self._put([rows for _, rows in batch])
             except Exception as error:
-                if _passes(error):
+                if passes(error):
                     self._back([item for item, _ in batch])
                     raise
                 self._put_each(batch)
@@ -319,7 +325,7 @@ class Writer:
             try:
                 self._put([rows])
             except Exception as error:
-                if _passes(error):
+                if passes(error):
                     self._back([item for item, _ in batch[number:]])
                     raise
                 self._lose(error)
@@ -371,14 +377,6 @@ class Writer:
             time.sleep(_PAUSE)
             self._wake.set()
             return self._given_up
-
-
-def _passes(error: Exception) -> bool:
-    """True when it may go well later: the database is locked, full, or away."""
-    from sqlalchemy.exc import DBAPIError, OperationalError
-
-    away = isinstance(error, DBAPIError) and error.connection_invalidated
-    return away or isinstance(error, OperationalError)
 
 
 def _after_fork(writer: Writer) -> None:
