@@ -56,6 +56,11 @@ def test_the_image_does_not_run_as_root():
     assert before.index("USER") < before.index("ENTRYPOINT")
 
 
+def test_the_image_reports_to_nobody_and_writes_no_bytecode():
+    assert "ORT_DISABLE_TELEMETRY=1" in LAST["ENV"].split()
+    assert "PYTHONDONTWRITEBYTECODE=1" in LAST["ENV"].split()
+
+
 def test_the_image_copies_what_there_is_and_the_context_holds_it():
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
     let_in = {line[1:] for line in ignored if line.startswith("!")}

@@ -23,7 +23,7 @@ from kept_records import CANARY, ask, record_of, texts
 from promptguard import PII, ConfigError, Keywords, MissingExtra, on_verdict
 from promptguard.prices import Price, Prices
 from promptguard.records import Latency
-from promptguard.traffic import Traffic, Writer
+from promptguard.traffic import Traffic, Writer, database
 from promptguard.traffic.writer import Counts
 
 COUNT = "select count(*) from promptguard_requests"
@@ -114,6 +114,25 @@ def test_taking_a_record_does_not_wait_for_a_locked_database(url, path):
     assert took < 0.5
     assert writer.counts == Counts(500, 0, 0)
     assert ask(path, COUNT) == [(500,)]
+
+
+def test_a_database_that_stays_locked_for_long_is_tried_again(
+    url, path, monkeypatch, caplog
+):
+    monkeypatch.setattr(database, "_WAIT", 0.05)
+    with Writer(url) as writer:
+        lock = sqlite3.connect(path, isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        for number in range(50):
+            writer.write(record_of(f"{CANARY} {number}", f"{number}"))
+        wait_for(lambda: "cannot be written (OperationalError" in caplog.text)
+        assert writer.counts.written == 0
+        lock.execute("ROLLBACK")
+        lock.close()
+    assert writer.counts == Counts(50, 0, 0)
+    rows = ask(path, "select cast(request as integer) from promptguard_requests")
+    assert sorted(number for (number,) in rows) == list(range(50))
+    assert CANARY not in caplog.text
 
 
 def test_a_full_queue_drops_counts_and_says_so(url, path, caplog):
@@ -387,7 +406,8 @@ def test_a_writer_shows_no_password_and_no_text(url):
 
 def test_what_sqlalchemy_logs_has_no_text_in_it(url, caplog):
     caplog.set_level(logging.DEBUG)
-    with Writer(url) as writer:
+    with Writer(url, texts="whole") as writer:
         writer.write(record_of(f"{CANARY}@example.com"))
         writer.write(record_of(CANARY, latency=Latency(float("nan"))))
+    assert "INSERT INTO promptguard_texts" in caplog.text
     assert CANARY not in caplog.text

@@ -21,6 +21,8 @@ VERSION = 1
 """Of the tables; a database of another version is refused."""
 
 _PAGE = 500
+# Seconds to wait for a locked SQLite, before trying anew.
+_WAIT = 5.0
 _TRIES = 40
 # Of PostgreSQL, while the tables are made.
 _LOCK = 0x70726F6D
@@ -151,7 +153,6 @@ class Database:
         url: ``sqlite:///traffic.db``, or ``postgresql://user@host/name``. A password
             in it is in no message and no repr.
         create: Make it where it is not there.
-        wait: Seconds to wait for a locked SQLite.
 
     Raises:
         ConfigError: The URL cannot be read, or the database not be opened, or it is of
@@ -159,7 +160,7 @@ class Database:
         MissingExtra: SQLAlchemy, or the driver of PostgreSQL, is not installed.
     """
 
-    def __init__(self, url: str, *, create: bool, wait: float = 5.0) -> None:
+    def __init__(self, url: str, *, create: bool) -> None:
         try:
             import sqlalchemy
         except ImportError:
@@ -173,7 +174,7 @@ class Database:
         # Parameters hold texts; an error of a database must not show them.
         options: dict[str, Any] = {"hide_parameters": True}
         options["connect_args"] = (
-            {"timeout": wait} if self.sqlite else {"connect_timeout": 5}
+            {"timeout": _WAIT} if self.sqlite else {"connect_timeout": 5}
         )
         if self.sqlite:
             # No connection is open when a process forks: SQLite's must not be shared.
