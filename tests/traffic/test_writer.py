@@ -406,6 +406,7 @@ def test_a_writer_shows_no_password_and_no_text(url):
 
 def test_what_sqlalchemy_logs_has_no_text_in_it(url, caplog):
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "sqlalchemy")
     with Writer(url, texts="whole") as writer:
         writer.write(record_of(f"{CANARY}@example.com"))
         writer.write(record_of(CANARY, latency=Latency(float("nan"))))

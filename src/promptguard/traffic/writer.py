@@ -216,7 +216,7 @@ class Writer:
         self._noticed = -_NOTICE
         self._closing = self._given_up = False
         self._run = None
-        self._beaten = self._purged = 0.0
+        self._beaten, self._purged = time.time(), 0.0
         self._thread: threading.Thread | None = None
 
     def _forked(self) -> None:
