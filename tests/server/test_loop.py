@@ -8,8 +8,10 @@ import time
 
 import pytest
 
-httpx = pytest.importorskip("httpx2", reason="needs the extra 'server'")
 pytest.importorskip("fastapi", reason="needs the extra 'server'")
+pytest.importorskip("httpx2", reason="needs the extra 'server'")
+
+import httpx2 as httpx
 
 from promptguard import PII, Keywords, Policy, PromptInjection, Secrets
 from promptguard.server.app import create_app
