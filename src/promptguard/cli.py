@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     from .measure.commands import add_commands
     from .policy.commands import add_commands as add_policy
     from .server.command import add_commands as add_server
+    from .traffic.commands import add_commands as add_traffic
 
     parser = _Top(
         prog="promptguard",
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_policy(commands)
     add_server(commands)
+    add_traffic(commands)
     return parser
 
 

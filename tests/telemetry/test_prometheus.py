@@ -164,7 +164,8 @@ def test_nothing_of_the_text_is_shown(record):
 
 def test_every_name_is_shown_as_the_table_of_names_has_it(record, make_record):
     metrics = Metrics(PRICES)
-    metrics.watch(lambda: SimpleNamespace(written=1, dropped=1, queued=1))
+    counts = SimpleNamespace(written=1, dropped=1, queued=1)
+    metrics.watch(SimpleNamespace(counts=counts))
     metrics.observe(record)
     usage = (("Judge", Usage(1, 1, 1, 1.0)),)
     metrics.observe(make_record(Verdict("x", usage=usage, degraded=True)))
@@ -177,14 +178,14 @@ def test_every_name_is_shown_as_the_table_of_names_has_it(record, make_record):
 def test_a_writers_counts_are_shown_as_they_grow(make_record):
     metrics = Metrics()
     counts = SimpleNamespace(written=3, dropped=0, queued=2)
-    metrics.watch(lambda: counts)
+    metrics.watch(SimpleNamespace(counts=counts))
     counts.written, counts.dropped, counts.queued = 5, 1, 0
     metrics.observe(make_record(Verdict("x"), latency=Latency(0.1)))
     assert value(metrics, "promptguard_capture_written_total") == 5
     assert value(metrics, "promptguard_capture_dropped_total") == 1
     assert value(metrics, "promptguard_capture_queued") == 0
     with pytest.raises(ConfigError, match="already"):
-        metrics.watch(lambda: counts)
+        metrics.watch(SimpleNamespace(counts=counts))
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch):

@@ -33,6 +33,13 @@ class Counts(Protocol):
     def queued(self) -> int: ...
 
 
+class Writes(Protocol):
+    """A writer of records."""
+
+    @property
+    def counts(self) -> Counts: ...
+
+
 class Metrics:
     """Counts verdicts and requests, and shows what it counted.
 
@@ -63,7 +70,7 @@ class Metrics:
         self._add: dict[str, Callable[[Sample], None]] = {}
         for metric in names.METRICS:
             self._add[metric.name] = self._made(metric)
-        self._writer: Callable[[], Counts] | None = None
+        self._writer: Writes | None = None
         self._seen = {names.WRITTEN.name: 0, names.DROPPED.name: 0}
         self._lock = threading.Lock()
         # An info metric is not known to several processes; a gauge is.
@@ -80,21 +87,18 @@ class Metrics:
             self._add[sample.metric.name](sample)
         self._look_at_writer()
 
-    def watch(self, counts: Callable[[], Counts]) -> None:
+    def watch(self, writer: Writes) -> None:
         """Show what a writer of records has written, dropped and still has to write.
 
-        Args:
-            counts: Tells it, such as ``lambda: writer.counts``.
-
         Raises:
-            ConfigError: There is such a function already.
+            ConfigError: A writer is watched already.
         """
         if self._writer is not None:
             raise ConfigError("these metrics watch a writer already; make others")
         for metric in (names.WRITTEN, names.DROPPED):
             self._add[metric.name] = self._made(metric)
         self._queued = self._gauge(names.QUEUED)
-        self._writer = counts
+        self._writer = writer
         self._look_at_writer()
 
     def render(self) -> tuple[bytes, str]:
@@ -141,7 +145,7 @@ class Metrics:
     def _look_at_writer(self) -> None:
         if self._writer is None:
             return
-        counts = self._writer()
+        counts = self._writer.counts
         self._queued.set(counts.queued)
         for metric, count in (
             (names.WRITTEN, counts.written),
