@@ -27,6 +27,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 from report import Row, arguments, publish
 
@@ -68,6 +69,23 @@ class Service:
                 self.port = int(found[1])
                 break
         threading.Thread(target=self._process.stderr.read, daemon=True).start()
+        # Workers begin to listen some time after the first line says so.
+        while not self._ready():
+            time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    @property
+    def processor(self) -> float:
+        """Seconds of the processor that it has used so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2]
+        ticks = sum(map(int, fields.split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     @property
     def memory(self) -> float:
@@ -215,8 +233,10 @@ def latency(seconds: float) -> list[Row]:
         service = Service(policy)
         try:
             prompt = prompts(characters, number)
+            used = service.processor
             run = open_loop(service.port, rate, seconds, prompt)
             taken, failed = asyncio.run(run)
+            used = 1e3 * (service.processor - used) / len(taken)
         finally:
             service.stop()
         rows.append(
@@ -230,6 +250,7 @@ def latency(seconds: float) -> list[Row]:
                 "p50": round(quantile(taken, 0.5), 1),
                 "p99": round(quantile(taken, 0.99), 1),
                 "most": round(max(taken), 1),
+                "processor": round(used, 1),
                 "p50 at most": middle,
                 "p99 at most": late,
             }
