@@ -181,7 +181,11 @@ def test_a_fuzzer_finds_no_error_of_the_server(service: Service) -> None:
     done = subprocess.run(
         [
             *(schemathesis, "run", f"http://127.0.0.1:{service.port}/openapi.json"),
-            *("--checks", "not_a_server_error,response_schema_conformance"),
+            *(
+                "--checks",
+                "not_a_server_error,content_type_conformance,status_code_conformance,"
+                "response_schema_conformance",
+            ),
             *("--max-examples", "20", "--suppress-health-check", "all"),
         ],
         capture_output=True,
