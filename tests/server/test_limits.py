@@ -160,6 +160,7 @@ def test_keys_are_known_by_a_hash() -> None:
     assert Keys(()).caller(None) == ""
 
 
+@pytest.mark.slow
 def test_overload_is_told_at_once(
     start: Callable[..., Service],
 ) -> None:

@@ -26,6 +26,7 @@ def text(length: int, seed: int) -> str:
     return " ".join(dice.choice(WORDS) for _ in range(length // 7))
 
 
+@pytest.mark.slow
 async def test_the_loop_is_not_blocked_by_long_texts() -> None:
     guard = PromptInjection() | PII() | Secrets() | Keywords(("heliotrope",))
     app = create_app(Settings(), policy=Policy(input=guard, output=Secrets()))

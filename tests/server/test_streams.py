@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from serving import PATTERNS, Service, Upstream, chunk, completion
 
 CHAT = "/v1/chat/completions"
@@ -124,6 +125,7 @@ def test_a_caller_who_does_not_wait_closes_the_upstream(
     assert "Traceback" not in guarded.log
 
 
+@pytest.mark.slow
 def test_a_caller_who_reads_slowly_slows_the_upstream_down(
     guarded: Service, upstream: Upstream
 ) -> None:

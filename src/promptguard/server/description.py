@@ -107,7 +107,8 @@ def takes(path: str) -> dict[str, Any]:
     content = {"application/json": {"schema": body_of(path)}}
     said: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     if "stream" in _BODIES.get(path, {}):
-        events = {"text/event-stream": {"schema": {"type": "string"}}}
+        # Of each event, which is JSON but for the last one.
+        events: dict[str, Any] = {"text/event-stream": {"schema": {}}}
         said["responses"] = {"200": {"content": events}}
     return said
 
