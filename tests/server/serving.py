@@ -78,7 +78,7 @@ class Service:
         self._listening = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._listening.wait(60), self.log
+        assert self._listening.wait(180), self.log
         assert self.port, self.log
 
     def _read(self) -> None:
@@ -112,7 +112,7 @@ class Service:
         given = {} if data is None else {"content-type": "application/json"}
         method = method or ("GET" if data is None else "POST")
         begun = time.perf_counter()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, data, given | (headers or {}))
             answer = connection.getresponse()

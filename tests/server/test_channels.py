@@ -401,6 +401,7 @@ OUTPUT: dict[str, dict[str, Callable[[], Body]]] = {
             }
         ),
         "unknown field": lambda: response(notes=[SAYS]),
+        "error": lambda: response(error={"code": "x", "message": SAYS}),
     },
 }
 ANSWERS = [

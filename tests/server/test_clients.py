@@ -372,3 +372,27 @@ def test_the_caller_s_key_goes_on_where_the_service_has_none(
         sent = model.requests[-1].headers["authorization"]
         assert sent == "Bearer upstream-key-of-the-service"
     assert "key-of-the-service" not in own.log + os.linesep
+
+
+def test_a_policy_asks_again_where_an_answer_is_whole(
+    start: Callable[..., Service], model: ChatServer, script: dict[str, Reply]
+) -> None:
+    policy = '[output.keywords]\nwords = ["sesame"]\n'
+    policy = f'on_block = {{ reask = 1, replace = "No." }}\n{policy}'
+    service = start(policy, "--upstream", model.base_url)
+    answers = iter(["open sesame", "Closed.", "open sesame", "sesame, open"])
+    model._script = lambda body: Reply(content=next(answers))
+    with OpenAI(base_url=service.base_url, api_key="key") as client:
+        said = []
+        for _ in range(2):
+            answer = client.chat.completions.create(model="m", messages=HI)
+            said.append(answer.choices[0].message.content)
+        assert said == ["Closed.", "No."]
+        assert (
+            "keyword (keywords)" in model.requests[-1].body["messages"][-1]["content"]
+        )
+        model._script = lambda body: Reply(content="open sesame")
+        stream = client.chat.completions.create(model="m", messages=HI, stream=True)
+        said = "".join(c.choices[0].delta.content or "" for c in stream)
+        assert said == "open No."
+    model._script = lambda body: script["reply"]

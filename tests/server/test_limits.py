@@ -160,11 +160,12 @@ def test_keys_are_known_by_a_hash() -> None:
     assert Keys(()).caller(None) == ""
 
 
+@pytest.mark.slow
 def test_overload_is_told_at_once(
     start: Callable[..., Service],
 ) -> None:
     service = start(MODEL, "--queue", "2", PROMPTGUARD_MAX_REQUESTS="400")
-    words = "The parcel left the warehouse on Monday and is on its way to you. " * 300
+    words = "The parcel left the warehouse on Monday and is on its way to you. " * 50
 
     def ask(number: int) -> tuple[int, float]:
         answer = service.chat(f"{number}. {words}")
@@ -173,8 +174,8 @@ def test_overload_is_told_at_once(
             assert answer.headers["retry-after"] == "1"
         return answer.status, answer.seconds
 
-    with ThreadPoolExecutor(40) as pool:
-        asked = [*pool.map(ask, range(60))]
+    with ThreadPoolExecutor(30) as pool:
+        asked = [*pool.map(ask, range(30))]
     statuses = {status for status, _ in asked}
     assert statuses == {200, 503}
     refused = [seconds for status, seconds in asked if status == 503]
@@ -193,19 +194,21 @@ def test_too_many_at_a_time_are_refused_before_they_are_read(
     go = threading.Event()
 
     def waits(path: str, body: object) -> object:
-        go.wait(20)
+        go.wait(60)
         return completion()
 
+    upstream.asked.clear()
     upstream.answer = waits
     with ThreadPoolExecutor(3) as pool:
         held = [pool.submit(service.chat, "Hi.") for _ in range(3)]
-        deadline = time.monotonic() + 20
-        while (answer := service.chat("Hi.", user="x")).status == 200:
+        deadline = time.monotonic() + 60
+        while len(upstream.asked) < 3:
             assert time.monotonic() < deadline
-        assert answer.code == "overloaded"
+            time.sleep(0.02)
+        assert service.chat("Hi.").code == "overloaded"
         assert service.send("/healthz").status == 200
         go.set()
-        assert {future.result().status for future in held} <= {200, 503}
+        assert {future.result().status for future in held} == {200}
 
 
 def test_a_key_has_a_rate_of_its_own(start: Callable[..., Service]) -> None:

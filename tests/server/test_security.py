@@ -19,7 +19,7 @@ KEYS = {"PROMPTGUARD_API_KEYS": "a-key-of-the-first-team,a-key-of-the-second-tea
 FIRST = {"authorization": "Bearer a-key-of-the-first-team"}
 SECOND = {"authorization": "Bearer a-key-of-the-second-team"}
 LIMITS = (
-    *("--max-body", "20000"),
+    *("--max-body", "200000"),
     *("--max-characters", "10000"),
     *("--upstream-seconds", "1"),
     *("--history", "all"),
@@ -77,7 +77,7 @@ BODIES = {
     "too deep": (nested(100), 400, "too_deep"),
     "far too deep": (nested(9000), 400, "too_deep"),
     "too many bytes": (
-        json.dumps({**HI, "x": "y" * 20_000}).encode(),
+        json.dumps({**HI, "x": "y" * 200_000}).encode(),
         413,
         "too_large",
     ),
@@ -86,6 +86,7 @@ BODIES = {
         400,
         "unreadable",
     ),
+    "too many values": (b'{"x": [' + b"1," * 60_000 + b"1]}", 413, "too_many_values"),
     "too many texts": (
         json.dumps({"messages": [], "x": ["a"] * 3000}).encode(),
         400,

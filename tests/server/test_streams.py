@@ -9,8 +9,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from serving import PATTERNS, Service, Upstream, chunk, completion
 
 CHAT = "/v1/chat/completions"
@@ -22,11 +25,21 @@ def body(**more: Any) -> bytes:
     return json.dumps({"model": "m", "messages": messages, **more}).encode()
 
 
-def opened(service: Service, data: bytes) -> http.client.HTTPResponse:
+@contextmanager
+def opened(service: Service, data: bytes) -> Iterator[http.client.HTTPResponse]:
     """An answer whose body is still to be read."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
-    connection.request("POST", CHAT, data, {"content-type": "application/json"})
-    return connection.getresponse()
+    try:
+        connection.request("POST", CHAT, data, {"content-type": "application/json"})
+        with connection.getresponse() as answer:
+            yield answer
+    finally:
+        connection.close()
+
+
+def read(service: Service, data: bytes) -> bytes:
+    with opened(service, data) as answer:
+        return answer.read()
 
 
 def endless(seconds: float = 0.01) -> Iterator[Any]:
@@ -51,14 +64,12 @@ def test_text_leaves_while_the_stream_goes_on(
         yield chunk({}, "stop")
 
     upstream.answer = slowly
-    answer = opened(guarded, body(stream=True))
-    first = b""
-    while b"Monday" not in first:
-        first += answer.readline()
-    go.set()
-    rest = answer.read()
-    assert rest.endswith(b"data: [DONE]\n\n")
-    answer.close()
+    with opened(guarded, body(stream=True)) as answer:
+        first = b""
+        while b"Monday" not in first:
+            first += answer.readline()
+        go.set()
+        assert answer.read().endswith(b"data: [DONE]\n\n")
 
 
 def test_a_block_closes_the_upstream(guarded: Service, upstream: Upstream) -> None:
@@ -81,9 +92,8 @@ def test_a_caller_who_leaves_a_stream_closes_the_upstream(
 ) -> None:
     upstream.gone.clear()
     upstream.answer = lambda path, body: endless()
-    answer = opened(guarded, body(stream=True))
-    assert answer.readline()
-    answer.close()
+    with opened(guarded, body(stream=True)) as answer:
+        assert answer.readline()
     assert waited(upstream.gone)
     assert guarded.send("/readyz").status == 200
     assert "Traceback" not in guarded.log
@@ -115,6 +125,7 @@ def test_a_caller_who_does_not_wait_closes_the_upstream(
     assert "Traceback" not in guarded.log
 
 
+@pytest.mark.slow
 def test_a_caller_who_reads_slowly_slows_the_upstream_down(
     guarded: Service, upstream: Upstream
 ) -> None:
@@ -128,14 +139,13 @@ def test_a_caller_who_reads_slowly_slows_the_upstream_down(
 
     upstream.answer = fast
     upstream.gone.clear()
-    answer = opened(guarded, body(stream=True))
-    assert answer.readline()
-    time.sleep(2)
-    before = sent
-    time.sleep(1)
-    # What the sockets and the service hold is bounded, and the upstream waits.
-    assert sent == before < 50_000
-    answer.close()
+    with opened(guarded, body(stream=True)) as answer:
+        assert answer.readline()
+        time.sleep(2)
+        before = sent
+        time.sleep(1)
+        # What the sockets and the service hold is bounded, and the upstream waits.
+        assert sent == before < 50_000
     assert waited(upstream.gone)
 
 
@@ -162,19 +172,16 @@ def test_what_is_under_way_is_finished_before_the_end(
         return pieces()
 
     upstream.answer = slowly
-    stream = opened(service, body(stream=True))
-    whole: list[bytes] = []
-    waiting = threading.Thread(
-        target=lambda: whole.append(opened(service, body()).read())
-    )
-    waiting.start()
-    for _ in range(2):
-        assert asked.acquire(timeout=20)
-    service.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    go.set()
-    assert b"Done." in (said := stream.read()) and said.endswith(b"[DONE]\n\n")
-    waiting.join(20)
-    assert b"Done." in whole[0]
+    with ThreadPoolExecutor(2) as pool:
+        stream = pool.submit(read, service, body(stream=True))
+        whole = pool.submit(read, service, body())
+        for _ in range(2):
+            assert asked.acquire(timeout=20)
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        go.set()
+        said = stream.result()
+        assert b"Done." in said and said.endswith(b"[DONE]\n\n")
+        assert b"Done." in whole.result()
     assert service.process.wait(30) == 0
     assert "Traceback" not in service.log

@@ -41,15 +41,19 @@ _LEAST_MEDIA = 64
 _DEEPEST = 64
 
 
-def read_body(body: Mapping[str, Any], *, new: bool = False) -> Found:
+def read_body(
+    body: Mapping[str, Any], *, new: bool = False, most: int = 10_000
+) -> Found:
     """Find every text in the body of a request.
 
     Args:
         body: The body, as JSON gave it; the paths of the texts begin with 1.
         new: Of the messages, only those after the last answer, as ``guarded`` does.
+        most: How many texts there may be.
 
     Raises:
-        ConfigError: A part of it is of no known shape, or holds tokens for text.
+        ConfigError: A part of it is of no known shape, or holds tokens for text, or
+            there are too many of them.
     """
     parts: list[Part] = []
     names = offered(body)
@@ -77,6 +81,8 @@ def read_body(body: Mapping[str, Any], *, new: bool = False) -> Found:
     for path, text, role in _strings(body, turns):
         if path not in done:
             parts += _part(path, text, role, names)
+        if len(parts) > most:
+            raise ConfigError(f"the request has more than {most} texts")
     for path, key, role in _odd_keys(body, turns):
         # What is found in a key cannot be replaced there, so it blocks.
         parts.append(Part(path, key, role, form="fixed"))
@@ -193,8 +199,7 @@ _CHOICE = frozenset("delta logprobs message text".split())
 _ENVELOPE = frozenset({"choices"})
 # Of the Responses API also what it says again of the request.
 _RESPONSE = frozenset(
-    "error incomplete_details instructions metadata output prompt reasoning text tools "
-    "tool_choice user".split()
+    "instructions metadata output prompt reasoning text tools tool_choice user".split()
 )
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..call import Admitted, GuardedCall
 from ..chunks import Chunks
-from ..drivers import adrive
+from ..drivers import adrive, off_loop
 from ..engine import Engine
 from ..errors import Blocked, ConfigError
 from ..escapes import raised
@@ -67,6 +68,10 @@ class ServedCall(GuardedCall):
         logprobs: Log-probabilities may go on.
         most: How many texts there may be.
         largest: How many characters they may have together.
+        body: What was asked for.
+        read: The texts of it, when they are read.
+        ready: The same until they are checked.
+        large: The body takes too long to read for an event loop.
     """
 
     _: KW_ONLY
@@ -79,6 +84,8 @@ class ServedCall(GuardedCall):
     largest: int = 200_000
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     read: list[Found] = field(default_factory=list, repr=False, compare=False)
+    ready: list[Found] = field(default_factory=list, repr=False, compare=False)
+    large: bool = False
 
     async def admit(self, body: Mapping[str, Any]) -> Admitted:
         """Check a body; what may be sent is in ``kwargs``, unless it is ``over``.
@@ -88,6 +95,8 @@ class ServedCall(GuardedCall):
             ConfigError: A part of it cannot be read.
             GuardError: A guard broke.
         """
+        if self.large and self.input is not None and not self.dry_run:
+            self.ready.append(await off_loop(partial(self.found, (), body)))
         return await arun(self.before((), dict(body)))
 
     async def deliver(self, answer: dict[str, Any], go: Admitted) -> dict[str, Any]:
@@ -141,12 +150,9 @@ class ServedCall(GuardedCall):
 
     def found(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Found:
         """The texts of a body; those of the first one that is read are noted."""
-        found = read_body(kwargs, new=self.new)
-        if len(found.parts) > self.most:
-            raise ConfigError(
-                f"the request has {len(found.parts)} texts; at most {self.most} are "
-                "read"
-            )
+        if self.ready:
+            return self.ready.pop()
+        found = read_body(kwargs, new=self.new, most=self.most)
         size = sum(len(part.text) for part in found.parts)
         if size > self.largest:
             raise ConfigError(

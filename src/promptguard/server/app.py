@@ -210,8 +210,14 @@ def _add_state(app: Service, known: Wired) -> None:
 
     metrics = known.metrics
     if metrics is not None:
+        page = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
-        @app.get("/metrics", tags=["state"], response_class=Response)
+        @app.get(
+            "/metrics",
+            tags=["state"],
+            response_class=Response,
+            responses={200: page},
+        )
         def shown() -> Response:
             """What was counted, for Prometheus."""
             data, kind = metrics.render()

@@ -11,7 +11,13 @@ from typing import Any, NoReturn
 
 from .errors import Refused
 
-__all__ = ["dumped", "parsed", "read"]
+__all__ = ["LARGE", "aparsed", "dumped", "parsed", "read"]
+
+LARGE = 2**16
+"""From so many bytes on a body takes too long for an event loop."""
+
+# Nobody says more with one request; each value costs time, however small it is.
+MOST_VALUES = 50_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -79,6 +85,13 @@ def parsed(data: bytes, depth: int) -> dict[str, Any]:
     return value
 
 
+async def aparsed(data: bytes, depth: int) -> dict[str, Any]:
+    """The same without blocking the event loop."""
+    if len(data) < LARGE:
+        return parsed(data, depth)
+    return await asyncio.to_thread(parsed, data, depth)
+
+
 def dumped(value: Any) -> bytes:
     """A value as JSON, the shortest way."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -105,7 +118,12 @@ def _finite(text: str) -> float:
 
 def _checked(value: Any, depth: int) -> None:
     level = [value]
+    count = 0
     for _ in range(depth):
+        count += len(level)
+        if count > MOST_VALUES:
+            message = f"The body has more than {MOST_VALUES} values."
+            raise Refused(413, "too_many_values", message)
         below: list[Any] = []
         for item in level:
             if isinstance(item, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from typing import Any
 
@@ -144,6 +145,8 @@ def _serve(chosen: argparse.Namespace) -> int:
         "proxy_headers": False,
     }
     Patient.SECONDS = settings.header_seconds
+    # uvicorn answers what is at hand, and then hands the signal on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.workers == 1:
         uvicorn.run(create_app(settings, policy=policy), **options)
         return 0

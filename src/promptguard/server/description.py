@@ -105,7 +105,12 @@ def body_of(path: str) -> dict[str, Any]:
 def takes(path: str) -> dict[str, Any]:
     """The same as FastAPI has it in ``openapi_extra``."""
     content = {"application/json": {"schema": body_of(path)}}
-    return {"requestBody": {"required": True, "content": content}}
+    said: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    if "stream" in _BODIES.get(path, {}):
+        # Of each event, which is JSON but for the last one.
+        events: dict[str, Any] = {"text/event-stream": {"schema": {}}}
+        said["responses"] = {"200": {"content": events}}
+    return said
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from starlette.requests import ClientDisconnect
+
 from ..records import Record
 from .bodies import dumped
 from .errors import Refused
@@ -105,6 +107,8 @@ class Door:
             visit.error = refused.code
             if not started:
                 await _answer(sending, refused)
+        except ClientDisconnect:
+            visit.error = "client_gone"
         except Exception as error:
             visit.failed, visit.error = True, "internal_error"
             # Its words may hold a part of a text.

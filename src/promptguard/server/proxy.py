@@ -19,7 +19,7 @@ from .. import (
     capture,
 )
 from ..adapters.served import Admitted, Ended, Kind, ServedCall, serve
-from .bodies import dumped, parsed, read
+from .bodies import LARGE, aparsed, dumped, read
 from .errors import Refused, blocked, unreadable
 from .limits import Places, Retries
 from .settings import Settings
@@ -80,7 +80,8 @@ class Proxy:
             settings.max_body,
             settings.body_seconds,
         )
-        return parsed(data, settings.max_depth)
+        request.state.large = len(data) >= LARGE
+        return await aparsed(data, settings.max_depth)
 
     async def answer(self, request: Request, path: str) -> Response:
         """An answer of the upstream to a request that may go, as it may come back."""
@@ -95,10 +96,10 @@ class Proxy:
             message = "There is no stream of this."
             raise Refused(400, "invalid_request", message, param="stream")
         key = self._key(request)
+        large = request.state.large
+        work = self._answered(visit, path, kind, body, key, large)
         try:
-            return await watched(
-                request.receive, self._answered(visit, path, kind, body, key)
-            )
+            return await watched(request.receive, work)
         except Gone:
             visit.error = "client_gone"
             return Response(status_code=499)
@@ -110,6 +111,7 @@ class Proxy:
         kind: Kind | None,
         body: dict[str, Any],
         key: str | None,
+        large: bool,
     ) -> Response:
         async def again(body: Mapping[str, Any]) -> dict[str, Any]:
             return (await self._ask(visit, "POST", path, body, key)).value
@@ -126,6 +128,7 @@ class Proxy:
                 logprobs=settings.logprobs,
                 most=settings.max_texts,
                 largest=settings.max_characters,
+                large=large,
             )
         except ConfigError as error:
             raise unreadable(error) from None

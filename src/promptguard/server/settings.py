@@ -179,7 +179,9 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         text = variables.get(PREFIX + name.upper(), "")
         if not text:
             continue
-        if name in ("api_keys", "trust") and not text.startswith("["):
+        if name == "trust" and text == "none":
+            values[name] = ()
+        elif name in ("api_keys", "trust") and not text.startswith("["):
             values[name] = tuple(w.strip() for w in text.split(",") if w.strip())
         elif name == "trust":
             values[name] = tuple(json.loads(text))
