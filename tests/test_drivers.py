@@ -216,6 +216,69 @@ async def test_long_texts_are_scanned_off_the_loop() -> None:
     assert threads[0] == "MainThread" and threads[1].startswith("promptguard-model")
 
 
+async def test_many_short_texts_leave_the_loop_as_one_long_one_does() -> None:
+    threads: set[str] = set()
+
+    @dataclass(frozen=True)
+    class Where(Guard):
+        def inspect(self, text: Text) -> Inspection:
+            threads.add(threading.current_thread().name)
+            return
+            yield
+
+    await Where().acheck_batch(["x"] * 500)
+    assert "MainThread" not in threads
+
+
+async def test_equal_questions_of_checks_at_the_same_time_are_asked_once(
+    monkeypatch: pytest.MonkeyPatch, model: list[Classify]
+) -> None:
+    # Without the memo, which would answer all but the first few.
+    monkeypatch.setattr(drivers._Memo, "get", lambda self, key: None)
+    checks = [Scored().acheck(text) for text in ["one", "two"] * 50]
+    assert all(verdict.findings for verdict in await asyncio.gather(*checks))
+    assert sorted(query.text for query in model) == ["one", "two"]
+
+
+async def test_a_check_that_is_given_up_leaves_the_question_to_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import promptguard.runtime.infer
+
+    go = threading.Event()
+
+    def answer(query: Classify) -> Scores:
+        assert go.wait(10)
+        return Scores((Window(0, 1, (("injection", 0.5),)),), 1.0)
+
+    monkeypatch.setattr(promptguard.runtime.infer, "answer", answer)
+    first = asyncio.ensure_future(Scored().acheck("the same"))
+    second = asyncio.ensure_future(Scored().acheck("the same"))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    go.set()
+    assert (await second).findings
+
+
+async def test_a_call_with_many_texts_does_not_keep_others_from_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import promptguard.runtime.infer
+
+    def answer(query: Classify) -> Scores:
+        time.sleep(0.005)
+        return Scores((Window(0, 1, (("injection", 0.5),)),), 1.0)
+
+    monkeypatch.setattr(promptguard.runtime.infer, "answer", answer)
+    many = asyncio.ensure_future(Scored().acheck_batch([f"{n}" for n in range(200)]))
+    await asyncio.sleep(0.02)
+    assert (await Scored().acheck("one alone")).findings
+    assert not many.done()
+    await many
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_workers_are_made_anew_in_a_forked_child() -> None:
     guard = Asks(says("unsafe"))

@@ -23,10 +23,11 @@ GROUND |= {"operators"}
 GROUND |= {"_cleaning", "_folding", "_lookalikes", "_offsets", "_skeleton"}
 GROUND |= {"_settling", "_unicode"}
 GROUND |= {path.stem for path in PACKAGE.glob("_[!_]*.py")}
-CORE = GROUND | {"combining", "engine", "guard", "queries"}
+CORE = GROUND | {"combining", "engine", "guard", "queries", "records"}
+CORE |= {"prices"}
 MODEL_LIBRARIES = {"numpy", "onnxruntime", "tokenizers"}
 WRAPPERS = {"adapters", "clients", "guarded", "stream", "toolcall", "tools"}
-PYDANTIC_ON_USE = {"guards.json", "judging.reply", "server"}
+PYDANTIC_ON_USE = {"guards.json", "judging.reply"}
 # The modules that are made of pydantic models; the others of the room load them on use.
 POLICY_INSIDE = {f"policy.{name}" for name in ("building", "catalogue", "document")}
 POLICY_INSIDE |= {"policy.schema", "policy.telling"}
@@ -37,7 +38,19 @@ NETWORK = {
 LATE_ROOMS = {"server", "telemetry", "traffic", "monitor", "batch", "measure"}
 LATE_ROOMS |= {"playground"}
 # Beside the public names: the types they are made of, and how errors are worded.
-OPEN_TO_LATE_ROOMS = {"engine", "errors", "guard", "queries", "text"}
+OPEN_TO_LATE_ROOMS = {"engine", "errors", "guard", "prices", "queries", "records"}
+OPEN_TO_LATE_ROOMS |= {"adapters.served", "text"}
+# The scripted model that a service without an upstream has.
+SCRIPTED = {"testing.replies", "testing.wire"}
+# Brings the service and those who observe it together.
+WIRING = "server.wiring"
+# Loaded by the command alone, so what they stand on is imported at the top.
+SERVER_INSIDE = {
+    f"server.{path.stem}"
+    for path in (PACKAGE / "server").glob("*.py")
+    if path.stem not in ("__init__", "command", "wiring")
+}
+SERVER_LIBRARIES = {"fastapi", "h11", "httpx2", "pydantic", "starlette", "uvicorn"}
 OPEN_TO_TRAINING = {"", "text", "decode", "runtime"}
 # What a figure is must not depend on who computes it.
 SHARED_FIGURES = "measure.figures"
@@ -168,6 +181,8 @@ def the_runtime_is_loaded_on_use(i: Import) -> bool:
 def pydantic_is_imported_on_use_where_it_is_needed(i: Import) -> bool:
     if i.top not in {"pydantic", "pydantic_core"} or i.importer in POLICY_INSIDE:
         return True
+    if i.importer in SERVER_INSIDE:
+        return True
     return i.on_use and i.importer in PYDANTIC_ON_USE
 
 
@@ -188,6 +203,8 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
     # that is told an address makes the client for it.
     if i.top == "openai":
         return i.on_use and i.importer == "judging.endpoint"
+    if i.importer in SERVER_INSIDE and i.top in SERVER_LIBRARIES:
+        return True
     if i.importer.partition(".")[0] in LATE_ROOMS:
         return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use
     if i.top == "yaml":
@@ -206,6 +223,8 @@ def wrappers_know_guard_and_no_particular_guard(i: Import) -> bool:
 def late_rooms_are_imported_by_nobody(i: Import) -> bool:
     if i.room not in LATE_ROOMS or i.importer.partition(".")[0] == i.room:
         return True
+    if i.importer == WIRING:
+        return i.on_use
     return i.importer == "cli" and i.on_use
 
 
@@ -216,7 +235,11 @@ def late_rooms_stand_on_the_public_names(i: Import) -> bool:
     if room not in LATE_ROOMS or i.inside is None or i.room == room:
         return True
     if i.inside == "":
-        return i.name in promptguard.__all__
+        return i.name in {"__version__", *promptguard.__all__}
+    if i.importer == "server.echo" and i.inside in SCRIPTED:
+        return True
+    if i.importer == WIRING and i.room in LATE_ROOMS:
+        return True
     return i.inside in OPEN_TO_LATE_ROOMS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Turns", "Workers"]
+__all__ = ["Shared", "Turns", "Workers"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -173,3 +173,54 @@ class Turns:
             else:
                 self._spent = 0.0
                 loop.call_soon(self._lock.release)
+
+
+class Shared:
+    """Has equal questions of calls at the same time asked once, on one event loop.
+
+    What nobody waits for any more is cancelled.
+    """
+
+    _of: ClassVar[dict[asyncio.AbstractEventLoop, Shared]] = {}
+
+    def __init__(self) -> None:
+        self._asked: dict[Hashable, tuple[asyncio.Future[Any], list[None]]] = {}
+
+    @classmethod
+    def on(cls, loop: asyncio.AbstractEventLoop) -> Shared:
+        """What is asked on a loop."""
+        shared = cls._of.get(loop)
+        if shared is None:
+            for other in [*cls._of]:
+                if other.is_closed():
+                    cls._of.pop(other, None)
+            shared = cls._of[loop] = cls()
+        return shared
+
+    async def ask(
+        self, question: Hashable, begin: Callable[[], asyncio.Future[T]]
+    ) -> T:
+        """The answer to a question, which is begun unless somebody waits for it."""
+        import asyncio
+
+        asked = self._asked
+
+        def forget(future: asyncio.Future[Any]) -> None:
+            # The same may have been asked anew since this one was given up.
+            if question in asked and asked[question][0] is future:
+                del asked[question]
+
+        if question not in asked:
+            begun = begin()
+            asked[question] = begun, []
+            begun.add_done_callback(forget)
+        future, waiting = asked[question]
+        waiting.append(None)
+        try:
+            answer: T = await asyncio.shield(future)
+            return answer
+        finally:
+            waiting.pop()
+            if not waiting and not future.done():
+                forget(future)
+                future.cancel()

@@ -133,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     from .measure.commands import add_commands
     from .playground.commands import add_commands as add_play
     from .policy.commands import add_commands as add_policy
+    from .server.command import add_commands as add_server
+    from .traffic.commands import add_commands as add_traffic
 
     parser = TopParser(
         prog="promptguard",
@@ -148,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     add_commands(commands)
     add_policy(commands)
     add_play(commands)
+    add_server(commands)
+    add_traffic(commands)
     _add_completion(commands)
     return parser
 

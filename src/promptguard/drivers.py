@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ._runs import own
-from ._workers import Turns, Workers
+from ._workers import MODEL_THREADS, Shared, Turns, Workers
 from .engine import Engine, Step
 from .queries import Ask, Classify, Query, Scores
 from .verdict import Verdict
@@ -34,8 +34,10 @@ T = TypeVar("T")
 # Seconds that a verdict waits for what it has cancelled. A caller that is cancelled
 # itself waits until all is gone.
 LEAVING = 0.005
-# Beyond this many characters even a pattern scan is too long for an event loop.
+# Beyond this many characters even a pattern scan is too long for an event loop; a text
+# by itself, however short, takes as long as so many.
 LONG_TEXT = 20_000
+ONE_TEXT = 250
 
 
 def drive(engine: Engine) -> tuple[Verdict, ...]:
@@ -86,12 +88,14 @@ async def adrive(engine: Engine) -> tuple[Verdict, ...]:
 
     loop = asyncio.get_running_loop()
     turns = Turns.on(loop)
+    # A call with many texts must not keep the others from the models.
+    share = asyncio.Semaphore(MODEL_THREADS)
     tasks: dict[asyncio.Future[Any], Query] = {}
     leaving: list[asyncio.Future[Any]] = []
     patience: float | None = LEAVING
 
     async def stepped(move: Callable[[], Step]) -> Step:
-        if engine.size > LONG_TEXT:
+        if engine.size + ONE_TEXT * engine.count > LONG_TEXT:
             return await loop.run_in_executor(_workers.models(), move)
         return await turns.take(loop, move)
 
@@ -99,7 +103,7 @@ async def adrive(engine: Engine) -> tuple[Verdict, ...]:
         step = await stepped(engine.start)
         while True:
             for query in step.queries:
-                tasks[asyncio.ensure_future(_aanswer(loop, query))] = query
+                tasks[asyncio.ensure_future(_aanswer(loop, query, share))] = query
             for task in [t for t, q in tasks.items() if q in step.dropped]:
                 del tasks[task]
                 task.cancel()
@@ -235,9 +239,15 @@ async def _finished(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-async def _aanswer(loop: asyncio.AbstractEventLoop, query: Query) -> Outcome:
+async def _aanswer(
+    loop: asyncio.AbstractEventLoop, query: Query, share: asyncio.Semaphore
+) -> Outcome:
     if isinstance(query, Classify):
-        return await loop.run_in_executor(_workers.models(), _timed, classify, query)
+        async with share:
+            begin = partial(
+                loop.run_in_executor, _workers.models(), _timed, classify, query
+            )
+            return await Shared.on(loop).ask(query, begin)
     if is_async(query.llm):
         return await _awaited(query.llm, query.rubric, query.text)
     answer, error, seconds = await loop.run_in_executor(

@@ -105,6 +105,11 @@ class Engine:
         return sum(len(case.text.original) for case in self._cases)
 
     @property
+    def count(self) -> int:
+        """How many texts there are."""
+        return len(self._cases)
+
+    @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict for each text, in the order of the texts.
 

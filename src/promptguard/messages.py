@@ -43,6 +43,7 @@ __all__ = [
     "is_chat",
     "message_parts",
     "read_chat",
+    "role_of",
     "unknown_shape",
 ]
 
@@ -105,7 +106,7 @@ def read_chat(value: Any, path: Path, name: str) -> Found:
         messages = [((*path, i), message) for i, message in enumerate(value)]
     else:
         raise unknown_shape(name, "value", value, "a list of messages")
-    roles = [_role(message, name, i) for i, (_, message) in enumerate(messages)]
+    roles = [role_of(message, name, i) for i, (_, message) in enumerate(messages)]
     # The calls and outputs of one turn may alternate, so a call ends no turn.
     calls = {i for i, (_, item) in enumerate(messages) if not has_role(item)}
     first = _first_new(roles, calls)
@@ -245,7 +246,12 @@ def _said_role(message: Any) -> str | None:
     return role if isinstance(role, str) else None
 
 
-def _role(message: Any, name: str, index: int) -> str:
+def role_of(message: Any, name: str, index: int) -> str:
+    """Whose words a message among others is.
+
+    Raises:
+        ConfigError: It has no role, or an unknown one.
+    """
     role = None if isinstance(message, str) else _said_role(message)
     if role is not None and role in ROLES:
         return str.__str__(role)

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from ..shapes import get
+from ..verdict import Action, Verdict
 
-__all__ = ["Told", "made", "whole"]
+__all__ = ["Told", "cut", "made", "whole"]
 
 ID = "blocked_by_promptguard"
 
@@ -67,6 +68,46 @@ def whole(kind: str, body: Mapping[str, Any], text: str) -> dict[str, Any]:
     }
 
 
+def cut(kind: str, answer: Mapping[str, Any], verdict: Verdict) -> dict[str, Any]:
+    """An answer of which nothing is left, cut off as by the provider's own filter.
+
+    Args:
+        kind: The shape of the answer.
+        answer: What came, as JSON gave it; its envelope stays.
+        verdict: Why it is blocked.
+    """
+    if kind == "responses":
+        incomplete = _response(answer, answer.get("model") or ID, [], "incomplete")
+        reason = {"reason": "content_filter"}
+        usage = {"usage": answer.get("usage")}
+        return {**incomplete, **usage, "incomplete_details": reason}
+    names = ("id", "object", "created", "model", "usage")
+    frame = {name: answer[name] for name in names if name in answer}
+    said: dict[str, Any] = {"text": ""}
+    if kind == "chat":
+        message = {"role": "assistant", "content": None, "refusal": None}
+        said = {"message": message}
+    choices = get(answer, "choices") or [{}]
+    return {
+        **frame,
+        "choices": [
+            {"index": index, **said, **_filtered(verdict)}
+            for index in range(len(choices))
+        ],
+    }
+
+
+def _filtered(verdict: Verdict) -> dict[str, Any]:
+    """What a choice says that a filter has cut off."""
+    results = {
+        finding.guard: {"filtered": True, "detected": True}
+        for finding in verdict.findings
+        if finding.action is Action.BLOCK
+    }
+    about = {"finish_reason": "content_filter", "logprobs": None}
+    return {**about, "content_filter_results": results}
+
+
 class Told:
     """What a stream has told so far, and how it can be ended from there."""
 
@@ -103,6 +144,20 @@ class Told:
         else:
             events = self._end_choices(text)
         return [made(self._cast, event) for event in events]
+
+    def cut(self, verdict: Verdict) -> list[dict[str, Any]]:
+        """The chunks that end the stream, cut off as by the provider's own filter."""
+        if self._kind == "responses":
+            response = cut("responses", self._frame or {"model": self._model}, verdict)
+            return [{"type": "response.incomplete", "response": response}]
+        said: dict[str, Any] = {"delta": {}} if self._kind == "chat" else {"text": ""}
+        kind = "chat.completion.chunk" if self._kind == "chat" else "text_completion"
+        frame = _envelope(get(self._frame, "model") or self._model, kind)
+        frame["id"] = get(self._frame, "id") or ID
+        return [
+            {**frame, "choices": [{"index": index, **said, **_filtered(verdict)}]}
+            for index in sorted(self._open)
+        ]
 
     def _end_choices(self, text: str) -> list[dict[str, Any]]:
         chat = self._kind == "chat"

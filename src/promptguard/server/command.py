@@ -1,0 +1,161 @@
+"""The command ``promptguard serve``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+__all__ = ["add_commands"]
+
+_SERVE = """\
+Serve an OpenAI-compatible endpoint with guards around it, and the guards themselves.
+
+Clients need to change their base_url and nothing else. Without --upstream a scripted
+model answers that says again what it was told, so that the guards can be seen at work.
+
+examples:
+  promptguard serve
+  promptguard serve --policy promptguard.toml --upstream https://api.openai.com/v1
+  PROMPTGUARD_API_KEYS=... promptguard serve --host 0.0.0.0 --workers 2
+
+Keys are read from the environment or from files, never from the command line:
+  PROMPTGUARD_API_KEYS      keys that callers need, with commas between them
+  PROMPTGUARD_UPSTREAM_KEY  the key for the upstream
+Without either, the key of the caller is handed on to the upstream. Every option, and a
+few more settings, can be given by a variable: --max-body by PROMPTGUARD_MAX_BODY.
+"""
+
+_CODES = """\
+exit status:
+  0  stopped by a signal, after the requests at hand were answered
+  2  not started: the line on standard error says what to do
+"""
+
+
+def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``serve`` to the command line."""
+    serve: argparse.ArgumentParser = commands.add_parser(
+        "serve",
+        help="a guarded OpenAI-compatible endpoint",
+        description=_SERVE,
+        epilog=_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    serve.set_defaults(run=_serve, parser=serve)
+    add = serve.add_argument
+    add("--policy", metavar="FILE", help="the policy (default: found by name)")
+    add("--route", metavar="NAME", help="the route of the policy to follow")
+    add("--upstream", metavar="URL", help="an address up to /v1 (default: echo)")
+    add("--host", help="where to listen (default: 127.0.0.1)")
+    add("--port", type=int, help="0 takes any that is free (default: 8080)")
+    add("--workers", type=int, metavar="N", help="processes (default: 1)")
+    add("--api-keys-file", metavar="FILE", help="keys that callers need, one a line")
+    add(
+        "--open",
+        action="store_true",
+        default=None,
+        help="listen beyond this machine without API keys",
+    )
+    add(
+        "--trust",
+        metavar="ROLES",
+        help="whose words learned guards do not judge; none for nobody's (default: "
+        "system,developer)",
+    )
+    add(
+        "--history",
+        choices=("all", "new"),
+        help="look at all messages, or at those after the last answer (default: all)",
+    )
+    add("--rate", type=float, metavar="N", help="requests a second for each key")
+    add("--max-body", type=int, metavar="BYTES", help="of a request")
+    add("--max-characters", type=int, metavar="N", help="of all texts of a request")
+    add("--queue", type=int, metavar="N", help="requests that may wait for a check")
+    add("--upstream-seconds", type=float, metavar="S", help="for the upstream")
+    add(
+        "--drain-seconds", type=int, metavar="S", help="for requests at hand at the end"
+    )
+    add("--capture", metavar="URL", help="keep requests: sqlite:///traffic.db")
+    add(
+        "--capture-texts",
+        choices=("redacted", "hashed", "whole", "none"),
+        help="what is kept of texts (default: redacted)",
+    )
+    add("--retention", metavar="TIME", help="how long they are kept (default: 30d)")
+    add("--prices", metavar="FILE", help="what models cost")
+    add("--otel", action="store_true", default=None, help="trace with OpenTelemetry")
+    add(
+        "--no-docs",
+        dest="docs",
+        action="store_false",
+        default=None,
+        help="no /docs and no /openapi.json",
+    )
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    from .. import MissingExtra
+
+    try:
+        import fastapi  # noqa: F401
+        import httpx2  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise MissingExtra(error.name or "uvicorn", "server") from None
+    from .app import create_app
+    from .policies import BUILT_IN, load
+    from .protocol import Patient
+    from .settings import Settings
+
+    names = set(Settings.model_fields)
+    given = {k: v for k, v in vars(chosen).items() if k in names}
+    if given["trust"] is not None:
+        roles = given["trust"].split(",") if given["trust"] != "none" else []
+        given["trust"] = tuple(role.strip() for role in roles)
+    settings = Settings.of(given)
+    # Before anything listens, so that what is wrong is told in one line each.
+    policy = load(settings)
+    policy.warmup()
+    _say(f"policy: {policy.source or BUILT_IN}")
+    _say(f"upstream: {settings.upstream}")
+    if not policy.source or policy.source == BUILT_IN:
+        _say("`promptguard policy init` writes a policy to start from")
+    if policy.dry_run:
+        _say("dry run: nothing is blocked or redacted")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "http": Patient,
+        "ws": "none",
+        # Lines of requests may hold what somebody wrote.
+        "access_log": False,
+        "server_header": False,
+        "log_level": "info",
+        "timeout_keep_alive": 5,
+        "timeout_graceful_shutdown": settings.drain_seconds,
+        "limit_concurrency": 2 * settings.max_requests + 100,
+        "proxy_headers": False,
+    }
+    Patient.SECONDS = settings.header_seconds
+    # uvicorn answers what is at hand, and then hands the signal on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if settings.workers == 1:
+        uvicorn.run(create_app(settings, policy=policy), **options)
+        return 0
+    _say("conversations of /v1/redact are known to one of the workers each")
+    os.environ.update(settings.as_environment())
+    target = "promptguard.server.app:from_environment"
+    uvicorn.run(target, factory=True, workers=settings.workers, **options)
+    return 0
+
+
+def _say(message: str) -> None:
+    print(f"promptguard: {message}", file=sys.stderr, flush=True)

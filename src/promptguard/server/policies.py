@@ -1,0 +1,105 @@
+"""The policy of a service: read once, when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import Any
+
+from .. import (
+    AnyOf,
+    ConfigError,
+    Guard,
+    HarmfulRequest,
+    Judge,
+    Only,
+    Policy,
+    PromptInjection,
+    Then,
+    Toxicity,
+)
+from ..text import ROLES
+from .settings import Settings
+
+__all__ = ["BUILT_IN", "load", "told"]
+
+BUILT_IN = "built in"
+"""What the policy is called that is used where there is no file."""
+
+# To say what a model has to do is what a system message is for.
+_LEARNED = (PromptInjection, HarmfulRequest, Toxicity, Judge)
+
+
+def load(settings: Settings) -> Policy:
+    """The policy that the settings name, for texts of anybody.
+
+    Raises:
+        ConfigError: There is something wrong with it; all of it is told, with lines.
+    """
+    policy = _found(settings)
+    if settings.route is not None:
+        policy = policy.route(settings.route)
+    if policy.input is None or not settings.trust:
+        return policy
+    others = tuple(role for role in ROLES if role not in settings.trust)
+    parts = tuple(
+        part.only(*others) if _learned(part) else part for part in policy.input.parts
+    )
+    return replace(policy, input=parts[0] if len(parts) == 1 else AnyOf(parts))
+
+
+def _found(settings: Settings) -> Policy:
+    if settings.policy is not None:
+        return Policy.load(settings.policy)
+    try:
+        found = Policy.find()
+    except ConfigError:
+        with as_file(files("promptguard") / "data" / "policy.toml") as path:
+            return replace(Policy.load(path), source=BUILT_IN)
+    return Policy.load(found)
+
+
+def _learned(guard: Guard) -> bool:
+    if isinstance(guard, Only):
+        return _learned(guard.guard)
+    if isinstance(guard, Then):
+        return any(map(_learned, (*guard.first.parts, *guard.second.parts)))
+    return isinstance(guard, _LEARNED)
+
+
+def told(policy: Policy) -> dict[str, Any]:
+    """What a policy does, without what a caller could make use of.
+
+    No words, patterns or thresholds: whoever knows them writes around them.
+    """
+    return {
+        "input": _guards(policy.input),
+        "output": _guards(policy.output, ("assistant",)),
+        "on_error": policy.on_error,
+        "restore": policy.restore,
+        "dry_run": policy.dry_run,
+    }
+
+
+def _guards(
+    guard: Guard | None, known: tuple[str, ...] = ROLES
+) -> list[dict[str, Any]]:
+    rows = []
+    for part in () if guard is None else guard.parts:
+        roles = known
+        while isinstance(part, Only):
+            roles = tuple(role for role in roles if role in part.roles)
+            part = part.guard
+        kind, action = part, part.action
+        while isinstance(kind, Then):
+            kind = kind.first
+            action = kind.action
+        rows.append(
+            {
+                "name": part.name,
+                "kind": type(kind).__name__,
+                "action": action.name.lower(),
+                "roles": list(roles),
+            }
+        )
+    return rows

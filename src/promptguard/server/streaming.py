@@ -1,0 +1,156 @@
+"""A streamed answer on its way to the caller, and its end when the caller goes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+
+from .. import ConfigError, PromptGuardError, capture
+from ..adapters.served import Kind, Relay
+from .bodies import dumped
+from .errors import Refused, error_body
+from .visit import Visit
+
+__all__ = ["EventStream", "Gone", "watched"]
+
+T = TypeVar("T")
+Put = Callable[[bytes], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The caller has closed the connection."""
+
+
+async def watched(receive: Any, work: Coroutine[Any, Any, T]) -> T:
+    """Wait for some work, and give it up when the caller goes.
+
+    Raises:
+        Gone: The caller went first.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Gone
+        return task.result()
+    finally:
+        for other in (task, gone):
+            if not other.done():
+                other.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _left(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream(Response):
+    """Server-sent events that go through the guards.
+
+    Args:
+        kind: The shape of the chunks.
+        events: The stream of the upstream, or chunks of our own.
+        relay: What decides what may go; None where everything may.
+        visit: The request.
+        stack: Closes the upstream.
+        headers: Of the upstream.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        kind: Kind,
+        events: Any,
+        relay: Relay | None,
+        visit: Visit,
+        stack: AsyncExitStack,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(headers=dict(headers))
+        del self.headers["content-length"]
+        self._kind = kind
+        self._events = events
+        self._relay = relay
+        self._visit = visit
+        self._stack = stack
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send the events; the upstream is closed whatever happens."""
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+
+        async def put(data: bytes) -> None:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        try:
+            await watched(receive, self._run(put))
+            await send({"type": "http.response.body", "body": b""})
+        except Gone:
+            self._visit.error = "client_gone"
+
+    async def _run(self, put: Put) -> None:
+        visit, relay = self._visit, self._relay
+        failure: Refused | None = None
+        with capture() as verdicts:
+            try:
+                await self._relayed(put)
+            except Refused as refused:
+                failure = refused
+            except ConfigError:
+                message = "No guard can read what the upstream sent."
+                failure = Refused(502, "upstream_unreadable", message)
+            except PromptGuardError:
+                message = "A guard failed, and nothing more was let through."
+                failure = Refused(500, "guard_failed", message)
+            finally:
+                if relay is not None:
+                    relay.leave()
+                await self._stack.aclose()
+                visit.checked(verdicts, "output", ("assistant",) * len(verdicts))
+        if failure is not None:
+            visit.error, visit.failed = failure.code, True
+            await put(self._failure(failure))
+        elif self._kind != "responses":
+            await put(b"data: [DONE]\n\n")
+
+    async def _relayed(self, put: Put) -> None:
+        visit, relay = self._visit, self._relay
+        async for event, raw in self._events:
+            visit.counted(event)
+            if event.get("error") and event.get("type", "error") == "error":
+                raise Refused(502, "upstream_error", "The upstream failed.")
+            if relay is None:
+                await put(raw)
+                continue
+            begun = time.perf_counter()
+            out = await relay.feed(event)
+            visit.output += time.perf_counter() - begun
+            for chunk in out:
+                await put(raw if chunk is event else self._encoded(chunk))
+            if relay.over:
+                return
+        if relay is not None:
+            for chunk in await relay.end():
+                await put(self._encoded(chunk))
+
+    def _encoded(self, chunk: Any) -> bytes:
+        head = b""
+        if self._kind == "responses":
+            head = f"event: {chunk['type']}\n".encode()
+        return head + b"data: " + dumped(chunk) + b"\n\n"
+
+    def _failure(self, refused: Refused) -> bytes:
+        body = error_body(refused.status, refused.code, refused.message)
+        if self._kind == "responses":
+            about = {"code": refused.code, "message": refused.message, "param": None}
+            body = {"type": "error", **about, **body}
+            return b"event: error\ndata: " + dumped(body) + b"\n\n"
+        return b"data: " + dumped(body) + b"\n\n"

@@ -1,0 +1,339 @@
+"""The tables that traffic is kept in, in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, MetaData, Table
+
+__all__ = ["VERSION", "Database", "Tables", "passes", "reason", "tables"]
+
+VERSION = 1
+"""Of the tables; a database of another version is refused."""
+
+_PAGE = 500
+# Seconds to wait for a locked SQLite, before trying anew.
+_WAIT = 5.0
+_TRIES = 40
+# Of PostgreSQL, while the tables are made.
+_LOCK = 0x70726F6D
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The tables, as SQLAlchemy has them."""
+
+    all: MetaData
+    meta: Table
+    runs: Table
+    requests: Table
+    texts: Table
+    findings: Table
+
+
+@cache
+def tables() -> Tables:
+    """The tables; made on first use, because SQLAlchemy is an extra."""
+    from sqlalchemy import (
+        JSON,
+        Boolean,
+        Column,
+        Double,
+        ForeignKey,
+        ForeignKeyConstraint,
+        Integer,
+        MetaData,
+        String,
+        Table,
+        Text,
+    )
+
+    data = MetaData()
+    meta = Table(
+        "promptguard_meta",
+        data,
+        Column("name", String(40), primary_key=True),
+        Column("value", Text, nullable=False),
+    )
+    runs = Table(
+        "promptguard_runs",
+        data,
+        Column("run", String(16), primary_key=True),
+        Column("host", Text, nullable=False),
+        Column("pid", Integer, nullable=False),
+        Column("version", String(40), nullable=False),
+        Column("started", Double, nullable=False),
+        Column("beat", Double, nullable=False),
+        Column("stopped", Double),
+        Column("clean", Boolean),
+        Column("written", Integer, nullable=False),
+        Column("dropped", Integer, nullable=False),
+    )
+    requests = Table(
+        "promptguard_requests",
+        data,
+        Column("key", String(32), primary_key=True),
+        Column("run", ForeignKey(runs.c.run), nullable=False),
+        Column("request", String(200), nullable=False, index=True),
+        Column("time", Double, nullable=False, index=True),
+        Column("endpoint", String(200), nullable=False),
+        Column("model", String(200), nullable=False),
+        Column("caller", String(200), nullable=False),
+        Column("stream", Boolean, nullable=False),
+        Column("status", Integer, nullable=False),
+        Column("outcome", String(20), nullable=False),
+        Column("error", String(200), nullable=False),
+        Column("retries", Integer, nullable=False),
+        Column("seconds", Double, nullable=False),
+        Column("seconds_input", Double, nullable=False),
+        Column("seconds_upstream", Double, nullable=False),
+        Column("seconds_output", Double, nullable=False),
+        Column("seconds_first", Double),
+        Column("upstream_status", Integer),
+        Column("tokens_in", Integer),
+        Column("tokens_out", Integer),
+        Column("cost", Double),
+        Column("currency", String(10)),
+    )
+    texts = Table(
+        "promptguard_texts",
+        data,
+        Column("key", ForeignKey(requests.c.key, ondelete="CASCADE"), primary_key=True),
+        Column("position", Integer, primary_key=True),
+        Column("direction", String(10), nullable=False),
+        Column("role", String(20), nullable=False),
+        Column("action", String(10), nullable=False),
+        Column("coverage", Double, nullable=False),
+        Column("degraded", Boolean, nullable=False),
+        Column("dry_run", Boolean, nullable=False),
+        Column("length", Integer, nullable=False),
+        Column("timings", JSON, nullable=False),
+        Column("judge_tokens", Integer, nullable=False),
+        Column("judge_cost", Double),
+        # What became of the text: whole, redacted, hashed, none or failed.
+        Column("kept", String(10), nullable=False),
+        Column("text", Text),
+        Column("digest", String(64), index=True),
+    )
+    findings = Table(
+        "promptguard_findings",
+        data,
+        Column("key", String(32), primary_key=True),
+        Column("position", Integer, primary_key=True),
+        Column("number", Integer, primary_key=True),
+        Column("guard", String(100), nullable=False),
+        Column("label", String(100), nullable=False),
+        Column("action", String(10), nullable=False),
+        Column("score", Double, nullable=False),
+        # In the text as it came, and in the text as it was kept.
+        Column("start", Integer, nullable=False),
+        Column("end", Integer, nullable=False),
+        Column("kept_start", Integer),
+        Column("kept_end", Integer),
+        ForeignKeyConstraint(
+            ["key", "position"], [texts.c.key, texts.c.position], ondelete="CASCADE"
+        ),
+    )
+    return Tables(data, meta, runs, requests, texts, findings)
+
+
+class Database:
+    """A database of traffic.
+
+    Args:
+        url: ``sqlite:///traffic.db``, or ``postgresql://user@host/name``. A password
+            in it is in no message and no repr.
+        create: Make it where it is not there.
+
+    Raises:
+        ConfigError: The URL cannot be read, or the database not be opened, or it is of
+            another version.
+        MissingExtra: SQLAlchemy, or the driver of PostgreSQL, is not installed.
+    """
+
+    def __init__(self, url: str, *, create: bool) -> None:
+        try:
+            import sqlalchemy
+        except ImportError:
+            raise MissingExtra("sqlalchemy", "capture") from None
+        parsed = _parsed(url)
+        self.name = parsed.render_as_string(hide_password=True)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        self.tables = tables()
+        if self.sqlite:
+            _file(parsed, create)
+        # Parameters hold texts; an error of a database must not show them.
+        options: dict[str, Any] = {"hide_parameters": True}
+        options["connect_args"] = (
+            {"timeout": _WAIT} if self.sqlite else {"connect_timeout": 5}
+        )
+        if self.sqlite:
+            # No connection is open when a process forks: SQLite's must not be shared.
+            options["poolclass"] = sqlalchemy.NullPool
+        else:
+            options |= {"pool_size": 1, "pool_pre_ping": True}
+        try:
+            self.engine = sqlalchemy.create_engine(parsed, **options)
+        except ModuleNotFoundError:
+            raise MissingExtra("psycopg", "postgres") from None
+        if self.sqlite:
+            sqlalchemy.event.listen(self.engine, "connect", _settings)
+        self._prepare(create)
+
+    def __repr__(self) -> str:
+        return f"Database({self.name!r})"
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def forget(self) -> None:
+        """Leave connections to the process that this one was forked from."""
+        self.engine.dispose(close=False)
+
+    def purge(self, before: float) -> int:
+        """Delete the requests that came before this time, and return how many."""
+        from sqlalchemy import delete, select
+
+        t, count = self.tables, 0
+        old = select(t.requests.c.key).where(t.requests.c.time < before).limit(_PAGE)
+        while True:
+            with self.engine.begin() as connection:
+                keys = list(connection.scalars(old))
+                for table in (t.findings, t.texts, t.requests):
+                    connection.execute(delete(table).where(table.c.key.in_(keys)))
+            count += len(keys)
+            if len(keys) < _PAGE:
+                break
+        if self.sqlite and count:
+            # What was deleted stands in the log until that is written over.
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
+    def _prepare(self, create: bool) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self.engine.begin() as connection:
+                if create:
+                    self._create(connection)
+                version = self._version(connection)
+        except SQLAlchemyError as error:
+            self.close()
+            raise ConfigError(
+                f"{self.name}: the database cannot be opened ({reason(error)}); see "
+                "that it is there, that it may be written, and who holds it"
+            ) from None
+        if version != str(VERSION):
+            self.close()
+            raise ConfigError(
+                f"{self.name}: the tables are of version {version}, and this "
+                f"promptguard knows version {VERSION}; use the one that wrote them, "
+                "or another database"
+            )
+
+    def _create(self, connection: Connection) -> None:
+        from sqlalchemy import inspect
+
+        name = self.tables.meta.name
+        if inspect(connection).has_table(name):
+            return
+        # Somebody else may be about to make them, too.
+        if self.sqlite:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        if not inspect(connection).has_table(name):
+            self.tables.all.create_all(connection)
+            row = {"name": "version", "value": str(VERSION)}
+            connection.execute(self.tables.meta.insert(), row)
+
+    def _version(self, connection: Connection) -> str:
+        from sqlalchemy import inspect, select
+
+        meta = self.tables.meta
+        if not inspect(connection).has_table(meta.name):
+            raise ConfigError(f"{self.name}: there is no traffic in this database")
+        found = select(meta.c.value).where(meta.c.name == "version")
+        return str(connection.scalar(found))
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, by name: the message of a database may quote a text."""
+    origin = getattr(error, "orig", None) or error
+    code = getattr(origin, "sqlite_errorname", None) or getattr(
+        origin, "sqlstate", None
+    )
+    return f"{type(origin).__name__}{f' {code}' if code else ''}"
+
+
+def passes(error: BaseException) -> bool:
+    """True when it may go well later: the database is locked, full, or away."""
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
+    away = isinstance(error, DBAPIError) and error.connection_invalidated
+    return away or isinstance(error, OperationalError)
+
+
+def _parsed(url: str) -> URL:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(
+            "the URL of the database cannot be read; it is written like "
+            "sqlite:///traffic.db or postgresql://user:password@host/name"
+        ) from None
+    name = parsed.get_backend_name()
+    if name in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if name != "sqlite":
+        raise ConfigError(f"traffic is kept in sqlite or postgresql, not in {name!r}")
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigError("traffic needs a file: sqlite:///traffic.db")
+    return parsed
+
+
+def _file(url: URL, create: bool) -> None:
+    """See that there is a file, which only its owner may read."""
+    path = Path(str(url.database))
+    try:
+        if create:
+            path.touch(mode=0o600)
+        elif not path.is_file():
+            raise ConfigError(f"{path}: there is no such file")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+    if not os.access(path, os.R_OK):
+        raise ConfigError(f"{path}: cannot be read: permission denied")
+
+
+def _settings(connection: Any, _: object) -> None:
+    # Any: the connection of a driver. Readers do not hold up the writer in WAL; what
+    # is deleted is written over, because it may have been a secret.
+    cursor = connection.cursor()
+    for tries in range(_TRIES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            # Nobody waits for the lock of this one.
+            if tries == _TRIES - 1:
+                raise
+            time.sleep(0.05)
+        else:
+            break
+    for pragma in ("synchronous=NORMAL", "secure_delete=ON", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

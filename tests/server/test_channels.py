@@ -1,0 +1,497 @@
+"""Every text channel of every endpoint is guarded, in both directions: 0 are left out.
+
+Each row puts one word into one channel. A word in a request must end in a block, with
+nothing sent; a word in an answer must not come out, whatever becomes of the answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from serving import Service, Upstream, chunk, completion
+
+Body = dict[str, Any]
+WORD = "heliotrope"
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+RESPONSES, EMBEDDINGS = "/v1/responses", "/v1/embeddings"
+PATHS = (CHAT, TEXT, RESPONSES, EMBEDDINGS)
+HI = {"role": "user", "content": "Hi."}
+NEEDS: dict[str, Body] = {
+    CHAT: {"messages": [HI]},
+    TEXT: {"prompt": "Hi."},
+    RESPONSES: {"input": "Hi."},
+    EMBEDDINGS: {"input": "Hi."},
+}
+CODED = base64.b64encode(f"A file with {WORD} in its first line. {'x' * 60}".encode())
+FILE = f"data:text/plain;base64,{CODED.decode()}"
+
+
+def call(name: str = "look", arguments: str = "{}", **more: Any) -> Body:
+    said = {"name": name, "arguments": arguments}
+    return {"id": "call_1", "type": "function", "function": said, **more}
+
+
+def turns(*messages: Body) -> Body:
+    return {"messages": [*messages, HI]}
+
+
+def tool(**function: Any) -> Body:
+    return {"tools": [{"type": "function", "function": {"name": "look", **function}}]}
+
+
+def part(**content: Any) -> Body:
+    return turns({"role": "user", "content": [content]})
+
+
+INPUT: dict[str, dict[str, Body]] = {
+    CHAT: {
+        "system": turns({"role": "system", "content": WORD}),
+        "developer": turns({"role": "developer", "content": WORD}),
+        "user": turns({"role": "user", "content": WORD}),
+        "an earlier user": {
+            "messages": [
+                {"role": "user", "content": WORD},
+                {"role": "assistant", "content": "Yes."},
+                HI,
+            ]
+        },
+        "assistant": turns({"role": "assistant", "content": WORD}),
+        "tool result": turns({"role": "tool", "tool_call_id": "c", "content": WORD}),
+        "function result": turns({"role": "function", "name": "f", "content": WORD}),
+        "text part": part(type="text", text=WORD),
+        "refusal": turns({"role": "assistant", "content": None, "refusal": WORD}),
+        "reasoning": turns(
+            {"role": "assistant", "content": "Yes.", "reasoning_content": WORD}
+        ),
+        "tool call arguments": turns(
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [call(arguments=json.dumps({"q": WORD}))],
+            }
+        ),
+        "escaped arguments": turns(
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [call(arguments='{"q": "h\\u0065liotrope"}')],
+            }
+        ),
+        "tool call name": turns(
+            {"role": "assistant", "content": None, "tool_calls": [call(name=WORD)]}
+        ),
+        "tool call id": turns(
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [call(id=f"about {WORD}")],
+            }
+        ),
+        "custom tool input": turns(
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "c",
+                        "type": "custom",
+                        "custom": {"name": "x", "input": WORD},
+                    }
+                ],
+            }
+        ),
+        "function_call": turns(
+            {
+                "role": "assistant",
+                "content": None,
+                "function_call": {"name": "look", "arguments": f'{{"q": "{WORD}"}}'},
+            }
+        ),
+        "name": turns({**HI, "name": WORD}),
+        "role": turns({**HI, "role": "user", "type": f"a {WORD}"}),
+        "image address": part(
+            type="image_url", image_url={"url": f"https://example.org/?q={WORD}"}
+        ),
+        "image alt text": part(
+            type="image_url",
+            image_url={"url": "https://example.org/a.png", "alt": f"a {WORD}"},
+        ),
+        "beside an image": part(
+            type="image_url", image_url={"url": "https://e.org"}, caption=WORD
+        ),
+        "file of text": part(type="file", file={"file_data": FILE, "filename": "a"}),
+        "file name": part(type="file", file={"file_id": "f", "filename": WORD}),
+        "audio transcript": turns(
+            {"role": "assistant", "audio": {"id": "a", "transcript": WORD}}
+        ),
+        "unknown field of a message": turns({**HI, "notes": {"to": [WORD]}}),
+        "key of a mapping": turns({**HI, "notes": {f"the {WORD} key": 1}}),
+        "function description": tool(description=WORD),
+        "function name": tool(name=WORD),
+        "parameter description": tool(
+            parameters={"type": "object", "properties": {"q": {"description": WORD}}}
+        ),
+        "parameter enum": tool(parameters={"properties": {"q": {"enum": [WORD]}}}),
+        "parameter name": tool(parameters={"properties": {f"{WORD} of": {}}}),
+        "old functions": {"functions": [{"name": "look", "description": WORD}]},
+        "response format": {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "a", "schema": {"description": WORD}},
+            }
+        },
+        "prediction": {"prediction": {"type": "content", "content": WORD}},
+        "stop": {"stop": [WORD]},
+        "id of the user": {"user": f"mx {WORD}"},
+        "metadata": {"metadata": {"about": WORD}},
+        "metadata key": {"metadata": {f"about {WORD}": "x"}},
+        "model": {"model": f"a model called {WORD}"},
+        "unknown parameter": {"extra": {"deep": [{"er": WORD}]}},
+        "unknown parameter name": {f"the {WORD}": 1},
+    },
+    TEXT: {
+        "prompt": {"prompt": WORD},
+        "one of several prompts": {"prompt": ["Hi.", WORD]},
+        "suffix": {"suffix": WORD},
+        "stop": {"stop": WORD},
+        "user": {"user": WORD},
+    },
+    RESPONSES: {
+        "input": {"input": WORD},
+        "message": {"input": [{"role": "user", "content": WORD}]},
+        "system message": {"input": [{"role": "system", "content": WORD}, HI]},
+        "earlier message": {
+            "input": [
+                {"role": "user", "content": WORD},
+                {"role": "assistant", "content": "Yes."},
+                HI,
+            ]
+        },
+        "text part": {
+            "input": [
+                {"role": "user", "content": [{"type": "input_text", "text": WORD}]}
+            ]
+        },
+        "beside an image": {
+            "input": [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "input_image",
+                            "image_url": "https://e.org",
+                            "alt": WORD,
+                        }
+                    ],
+                }
+            ]
+        },
+        "file of text": {
+            "input": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_file", "filename": "a.txt", "file_data": FILE}
+                    ],
+                }
+            ]
+        },
+        "instructions": {"instructions": WORD},
+        "variables of a prompt": {"prompt": {"id": "p", "variables": {"x": WORD}}},
+        "call arguments": {
+            "input": [
+                {
+                    "type": "function_call",
+                    "call_id": "c",
+                    "name": "look",
+                    "arguments": f'{{"q": "{WORD}"}}',
+                }
+            ]
+        },
+        "call name": {
+            "input": [
+                {
+                    "type": "function_call",
+                    "call_id": "c",
+                    "name": WORD,
+                    "arguments": "{}",
+                }
+            ]
+        },
+        "call output": {
+            "input": [{"type": "function_call_output", "call_id": "c", "output": WORD}]
+        },
+        "reasoning": {
+            "input": [
+                {
+                    "type": "reasoning",
+                    "id": "r",
+                    "summary": [{"type": "summary_text", "text": WORD}],
+                },
+                HI,
+            ]
+        },
+        "tool description": {
+            "tools": [{"type": "function", "name": "look", "description": WORD}]
+        },
+        "server description": {
+            "tools": [{"type": "mcp", "server_label": "s", "server_description": WORD}]
+        },
+        "text format": {"text": {"format": {"type": "json_schema", "x": WORD}}},
+        "metadata": {"metadata": {"about": WORD}},
+        "user": {"safety_identifier": WORD},
+    },
+    EMBEDDINGS: {
+        "input": {"input": WORD},
+        "one of several inputs": {"input": ["Hi.", WORD]},
+        "user": {"user": WORD},
+    },
+}
+ROWS = [
+    pytest.param(path, body, id=f"{path}: {name}")
+    for path, rows in INPUT.items()
+    for name, body in rows.items()
+]
+
+
+@pytest.mark.parametrize(("path", "body"), ROWS)
+def test_a_word_in_a_request_is_found(
+    guarded: Service, upstream: Upstream, path: str, body: Body
+) -> None:
+    upstream.asked.clear()
+    upstream.answer = lambda path, body: completion()
+    answer = guarded.send(path, {"model": "m", **NEEDS[path], **body})
+    assert (answer.status, answer.code) == (400, "content_filter"), answer.data
+    assert upstream.asked == []
+    assert WORD not in answer.data.decode()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_request_without_the_word_goes_on_as_it_is(
+    guarded: Service, upstream: Upstream, path: str
+) -> None:
+    upstream.asked.clear()
+    upstream.answer = lambda path, body: {
+        CHAT: completion(),
+        TEXT: {"object": "text_completion", "choices": [{"index": 0, "text": "Yes."}]},
+        RESPONSES: {"object": "response", "output": []},
+        EMBEDDINGS: {"object": "list", "data": []},
+    }[path]
+    body = {"model": "m", **NEEDS[path], "temperature": 0.1, "seed": None}
+    assert guarded.send(path, body).status == 200
+    ((asked, sent, _),) = upstream.asked
+    assert (asked, sent) == (path, body)
+
+
+# Where an answer can say something: the answer, and whether it is to come out at all.
+SAYS = "Open sesame."
+
+
+def choice(**fields: Any) -> Body:
+    made = completion()
+    made["choices"][0].update(fields)
+    return made
+
+
+def message(**fields: Any) -> Body:
+    return completion(**{"text": None, **fields})
+
+
+def response(*items: Body, **fields: Any) -> Body:
+    frame = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m"}
+    return {**frame, "status": "completed", "output": list(items), **fields}
+
+
+def output_text(text: str, **fields: Any) -> Body:
+    said = {"type": "output_text", "text": text, "annotations": [], **fields}
+    about = {"type": "message", "id": "msg_1", "role": "assistant"}
+    return {**about, "status": "completed", "content": [said]}
+
+
+SPELLED = {"content": [{"token": SAYS, "logprob": -0.1, "top_logprobs": []}]}
+ALIKE = {
+    "content": [
+        {
+            "token": "Hello.",
+            "logprob": -0.1,
+            "top_logprobs": [{"token": SAYS, "logprob": -2.0}],
+        }
+    ]
+}
+OUTPUT: dict[str, dict[str, Callable[[], Body]]] = {
+    CHAT: {
+        "content": lambda: completion(SAYS),
+        "refusal": lambda: message(refusal=SAYS),
+        "reasoning": lambda: message(text="Yes.", reasoning_content=SAYS),
+        "reasoning details": lambda: message(
+            text="Yes.", reasoning_details=[{"type": "reasoning.text", "text": SAYS}]
+        ),
+        "tool call arguments": lambda: message(
+            tool_calls=[call(arguments=json.dumps({"q": SAYS}))]
+        ),
+        "tool call name": lambda: message(tool_calls=[call(name="open_sesame")]),
+        "function_call": lambda: message(
+            function_call={"name": "look", "arguments": f'{{"q": "{SAYS}"}}'}
+        ),
+        "audio transcript": lambda: message(audio={"id": "a", "transcript": SAYS}),
+        "annotations": lambda: message(
+            text="Yes.",
+            annotations=[{"type": "url_citation", "url_citation": {"title": SAYS}}],
+        ),
+        "unknown field of the message": lambda: message(text="Yes.", notes=[SAYS]),
+        "unknown field of the choice": lambda: choice(notes={"a": SAYS}),
+        "unknown field of the answer": lambda: {**completion(), "notes": SAYS},
+        "finish reason": lambda: choice(finish_reason=SAYS),
+        "logprobs": lambda: choice(logprobs=SPELLED),
+        "other tokens": lambda: choice(logprobs=ALIKE),
+        "second choice": lambda: {
+            **completion(),
+            "choices": [completion()["choices"][0], completion(SAYS)["choices"][0]],
+        },
+    },
+    TEXT: {
+        "text": lambda: {"choices": [{"index": 0, "text": SAYS}]},
+        "logprobs": lambda: {
+            "choices": [{"index": 0, "text": "Yes.", "logprobs": {"tokens": [SAYS]}}]
+        },
+        "second choice": lambda: {
+            "choices": [{"index": 0, "text": "Yes."}, {"index": 1, "text": SAYS}]
+        },
+    },
+    RESPONSES: {
+        "text": lambda: response(output_text(SAYS)),
+        "annotations": lambda: response(
+            output_text("Yes.", annotations=[{"type": "url_citation", "title": SAYS}])
+        ),
+        "logprobs": lambda: response(
+            output_text("Yes.", logprobs=[{"token": SAYS, "logprob": -1}])
+        ),
+        "refusal": lambda: response(
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [{"type": "refusal", "refusal": SAYS}],
+            }
+        ),
+        "reasoning": lambda: response(
+            {
+                "type": "reasoning",
+                "id": "r",
+                "summary": [{"type": "summary_text", "text": SAYS}],
+            }
+        ),
+        "call arguments": lambda: response(
+            {
+                "type": "function_call",
+                "name": "look",
+                "call_id": "c",
+                "arguments": f'{{"q": "{SAYS}"}}',
+            }
+        ),
+        "call name": lambda: response(
+            {
+                "type": "function_call",
+                "name": "open_sesame",
+                "call_id": "c",
+                "arguments": "{}",
+            }
+        ),
+        "unknown field": lambda: response(notes=[SAYS]),
+        "error": lambda: response(error={"code": "x", "message": SAYS}),
+    },
+}
+ANSWERS = [
+    pytest.param(path, made, id=f"{path}: {name}")
+    for path, rows in OUTPUT.items()
+    for name, made in rows.items()
+]
+
+
+@pytest.mark.parametrize(("path", "made"), ANSWERS)
+def test_a_word_in_an_answer_does_not_come_out(
+    guarded: Service, upstream: Upstream, path: str, made: Callable[[], Body]
+) -> None:
+    upstream.answer = lambda path, body: made()
+    body = {"model": "m", **NEEDS[path]}
+    if path != TEXT:
+        body["tools"] = [{"type": "function", "name": "look", "function": {}}]
+    answer = guarded.send(path, body)
+    assert answer.status == 200, answer.data
+    assert "sesame" not in answer.data.decode()
+
+
+def split(field: str, size: int = 3, **more: Any) -> list[Body]:
+    pieces = [SAYS[i : i + size] for i in range(0, len(SAYS), size)]
+    return [chunk({field: piece, **more}) for piece in pieces]
+
+
+def in_call(**function: Any) -> Body:
+    return chunk({"tool_calls": [{"index": 0, "function": function}]})
+
+
+STREAMED: dict[str, list[Any]] = {
+    "content": split("content"),
+    "refusal": split("refusal"),
+    "reasoning": split("reasoning_content"),
+    "unknown field of the delta": [chunk({"content": "Yes.", "notes": SAYS})],
+    "unknown field of the choice": [
+        {**chunk({}), "choices": [{"index": 0, "delta": {}, "notes": SAYS}]}
+    ],
+    "unknown field of the chunk": [{**chunk({"content": "Yes."}), "notes": SAYS}],
+    "tool call arguments": [
+        in_call(name="look", arguments=""),
+        *[in_call(arguments=c) for c in json.dumps({"q": SAYS})],
+    ],
+    "escaped arguments": [
+        in_call(name="look", arguments=""),
+        *[in_call(arguments=c) for c in '{"q": "s\\u0065same"}'],
+    ],
+    "tool call name": [in_call(name="open_", arguments=""), in_call(name="sesame")],
+    "second choice": [
+        chunk({"content": piece}, index=1) for piece in ("Open ses", "ame")
+    ],
+    "logprobs": [
+        {
+            **chunk({}),
+            "choices": [
+                {"index": 0, "delta": {"content": "Yes."}, "logprobs": SPELLED}
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_a_word_in_a_stream_does_not_come_out(
+    guarded: Service, upstream: Upstream, name: str
+) -> None:
+    ends = [chunk({}, "stop"), "[DONE]"]
+    upstream.answer = lambda path, body: iter([*STREAMED[name], *ends])
+    tools = [{"type": "function", "function": {"name": "look"}}]
+    answer = guarded.chat("Hi.", stream=True, n=2, tools=tools)
+    assert answer.status == 200, answer.data
+    assert answer.events
+    deltas = [c.get("delta", {}) for e in answer.events for c in e.get("choices", ())]
+    said = json.dumps(answer.events)
+    for field in ("content", "refusal", "reasoning_content"):
+        said += "".join(delta.get(field) or "" for delta in deltas)
+    for delta in deltas:
+        for made in delta.get("tool_calls") or ():
+            said += made["function"].get("arguments") or ""
+            said += made["function"].get("name") or ""
+    assert "sesame" not in said
+    assert "\\u0065same" not in said
+
+
+def test_tokens_in_place_of_text_are_refused(guarded: Service) -> None:
+    for path, body in (
+        (EMBEDDINGS, {"input": [1, 2, 3]}),
+        (EMBEDDINGS, {"input": [[1, 2], [3]]}),
+        (TEXT, {"prompt": [1, 2, 3]}),
+    ):
+        answer = guarded.send(path, {"model": "m", **body})
+        assert (answer.status, answer.code) == (400, "unreadable")

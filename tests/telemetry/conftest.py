@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+from made_records import GUARD, TEXT, record_of
+
+from promptguard import AnyOf
+from promptguard.records import Record
+
+
+@pytest.fixture
+def guard() -> AnyOf:
+    return GUARD
+
+
+@pytest.fixture
+def record(guard: AnyOf) -> Record:
+    return record_of(guard.check(TEXT))
+
+
+@pytest.fixture
+def make_record():
+    return record_of

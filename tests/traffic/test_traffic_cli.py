@@ -1,0 +1,138 @@
+"""``promptguard traffic`` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="needs the extra capture")
+
+from kept_records import CANARY, record_of
+
+from promptguard import Verdict
+from promptguard.cli import main
+from promptguard.traffic import Writer
+
+
+@pytest.fixture
+def kept(url):
+    with Writer(url) as writer:
+        writer.write(record_of("plain words", "plain", time=time.time() - 7200))
+        writer.write(record_of(f"{CANARY}@example.com, heliotrope", "blocked"))
+        writer.write(record_of(Verdict("x"), "old", time=time.time() - 40 * 86_400))
+    return url
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    status = main(["traffic", *words])
+    return status, *capsys.readouterr()
+
+
+def test_list_shows_a_line_a_request_and_no_text(kept, capsys):
+    status, out, _ = run(capsys, "list", "--traffic", kept)
+    assert status == 0
+    lines = out.splitlines()
+    assert len(lines) == 3
+    assert "blocked" in lines[0]
+    assert "pii: EMAIL_ADDRESS 0.99; keywords: keyword" in lines[0]
+    assert "error: content_filter" in lines[0]
+    assert CANARY not in out and "plain words" not in out
+
+
+def test_list_takes_filters_and_gives_json(kept, capsys):
+    _, out, _ = run(
+        capsys,
+        *("list", "--traffic", kept, "--since", "3h", "--action", "allow", "--json"),
+    )
+    (row,) = map(json.loads, out.splitlines())
+    assert row["request"] == "plain"
+    assert "text" not in row["texts"][0]
+
+
+def test_show_shows_the_text_as_it_was_kept(kept, capsys):
+    status, out, _ = run(capsys, "show", "--traffic", kept, "blocked")
+    assert status == 0
+    assert "  | <EMAIL_ADDRESS>, <KEYWORD>" in out
+    assert "pii: EMAIL_ADDRESS 0.99 at 0.." in out
+    _, out, _ = run(capsys, "show", "--traffic", kept, "--json", "blocked")
+    assert json.loads(out)["texts"][0]["text"] == "<EMAIL_ADDRESS>, <KEYWORD>"
+
+
+def test_show_sends_nothing_to_the_terminal_that_it_would_obey(url, capsys):
+    with Writer(url, texts="whole") as writer:
+        writer.write(
+            record_of("\x1b[2J\x1b]0;x\x07two\nlines", "odd", model="\x1b[31m")
+        )
+    _, out, _ = run(capsys, "show", "--traffic", url, "odd")
+    assert "\x1b" not in out and "\x07" not in out
+    assert "  | \\x1b[2J\\x1b]0;x\\x07two\n  | lines" in out
+    _, out, _ = run(capsys, "list", "--traffic", url)
+    assert "\x1b" not in out
+
+
+def test_stats_count(kept, capsys):
+    status, out, _ = run(capsys, "stats", "--traffic", kept)
+    assert status == 0
+    assert out.startswith("3 requests, ")
+    assert "keywords: keyword (block)  1 times" in out
+    assert "gpt-4o-mini: 3 requests, 3,000 tokens in, 1,500 out" in out
+    assert "3 records written, 0 dropped, 0 ended without closing" in out
+    _, out, _ = run(capsys, "stats", "--traffic", kept, "--json", "--since", "24h")
+    assert json.loads(out)["requests"] == 2
+
+
+def test_export_writes_tasks_and_the_interface_they_are_made_for(
+    kept, capsys, tmp_path
+):
+    out, config = tmp_path / "tasks.json", tmp_path / "labels.xml"
+    status, _, err = run(
+        capsys,
+        *("export", "--traffic", kept, "--format", "label-studio"),
+        *("--out", str(out), "--config", str(config), "--guard", "pii"),
+    )
+    assert (status, err) == (0, "promptguard: wrote 1 texts\n")
+    assert len(json.loads(out.read_text())) == 1
+    assert '<Label value="EMAIL_ADDRESS"/>' in config.read_text()
+
+
+def test_purge_deletes_what_is_old(kept, capsys):
+    status, out, _ = run(capsys, "purge", "--traffic", kept, "--older-than", "30d")
+    assert (status, out) == (0, "deleted 1 requests\n")
+    _, out, _ = run(capsys, "stats", "--traffic", kept, "--json")
+    assert json.loads(out)["requests"] == 2
+
+
+def test_the_variable_names_the_database(kept, capsys, monkeypatch):
+    monkeypatch.setenv("PROMPTGUARD_CAPTURE", kept)
+    status, out, _ = run(capsys, "list", "--limit", "1")
+    assert (status, len(out.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list"], "say which database"),
+        (["list", "--traffic", "sqlite:///none.db"], "no such file"),
+        (["list", "--traffic", "URL", "--since", "soon"], "--since must be a time"),
+        (["list", "--traffic", "URL", "--min-score", "7"], "between 0 and 1"),
+        (["purge", "--traffic", "URL", "--older-than", "a while"], "--older-than must"),
+        (["show", "--traffic", "URL", "nothing"], "no request with this id"),
+        (["export", "--traffic", "URL", "--out", "/no/x.jsonl"], "cannot be written"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_one_line(kept, capsys, monkeypatch, words, said):
+    monkeypatch.delenv("PROMPTGUARD_CAPTURE", raising=False)
+    status, out, err = run(capsys, *(kept if w == "URL" else w for w in words))
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_without_a_command_the_commands_are_named(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["traffic"])
+    assert stopped.value.code == 2
+    assert "list, show, stats, export, purge" in capsys.readouterr().err
