@@ -49,7 +49,7 @@ def run(first, count):
         else:
             ask(text(number))
 
-warm = max(100, calls // 5)
+warm = max(400, calls // 5)
 run(0, warm)
 before = resident()
 run(warm, calls)
