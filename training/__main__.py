@@ -235,6 +235,7 @@ STAGES = (
             "adapt/tokenizer.json",
             "augment/heldout.jsonl.gz",
             "names/heldout.jsonl.gz",
+            "names/train.jsonl.gz",
             "train/config.json",
             "train/model.safetensors",
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from promptguard.runtime.encode import Encoder
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from .model import Classifier
     from .train import Example
 
-__all__ = ["name_examples", "name_loss", "name_temperature", "tags_of"]
+__all__ = ["name_examples", "name_loss", "name_temperature", "refit", "tags_of"]
 
-# Rows and passes that are enough for the few weights of a head.
-_REFITTED, _PASSES = 6_000, 4
+# Rows, passes and a rate that are enough for the few weights of a head.
+_REFITTED, _PASSES, _RATE = 12_000, 10, 1e-3
 
 
 def tags_of(config: Config) -> dict[str, tuple[str, ...]]:
@@ -70,9 +71,12 @@ def _example(
 ) -> Example:
     from .train import Example
 
-    # As often read as content: a name is one wherever it stands.
-    kind = random.Random(row.text).randrange(2)
-    return Example(ids, kind, {}, {}, marked, weight)
+    return Example(ids, _kind(row), {}, {}, marked, weight)
+
+
+def _kind(row: Marked) -> int:
+    """As often read as content: a name is one wherever it stands."""
+    return random.Random(row.text).randrange(2)
 
 
 def name_loss(logits: Tensor, rows: Sequence[Example]) -> Tensor:
@@ -92,27 +96,37 @@ def name_loss(logits: Tensor, rows: Sequence[Example]) -> Tensor:
     return (losses.sum(1) * weights.to(logits.device)).sum() / len(rows)
 
 
-def refit(model: Classifier, rows: Sequence[Example], rate: float) -> None:
-    """Let the head learn again from what an encoder gives that stays as it is."""
-    rows = [row for row in rows if row.tags][:_REFITTED]
-    if NAMES not in model.token_heads or not rows:
-        return
+def refit(
+    model: Classifier,
+    encoder: Encoder,
+    rows: Sequence[Marked],
+    labels: Sequence[str],
+    seed: int,
+) -> None:
+    """Let the head learn again from what the encoder gives, which stays as it is.
+
+    Where the encoder was averaged with the one of a start, it is not the one that the
+    head has learnt on; and few rows of it stood in the batches of the training.
+    """
     given, wanted = [], []
-    model.eval()
     with torch.inference_mode():
-        for row in rows:
-            kept = torch.tensor(row.tags) != IGNORED
-            ids = torch.tensor([row.ids], device=model.device)
-            kinds = torch.full_like(ids, row.kind)
-            hidden = model.bert(ids, torch.ones_like(ids), kinds).last_hidden_state[0]
-            given.append(hidden.float()[kept.to(model.device)])
-            wanted.append(torch.tensor(row.tags, device=model.device)[kept])
+        for row in tqdm(rows[:_REFITTED], "names", unit="row"):
+            ids, marked = tags(encoder, row, labels)
+            if not ids:
+                continue
+            kept = torch.tensor(marked) != IGNORED
+            batch = torch.tensor([ids])
+            kinds = torch.full_like(batch, _kind(row))
+            hidden = model.bert(batch, torch.ones_like(batch), kinds).last_hidden_state
+            given.append(hidden[0][kept])
+            wanted.append(torch.tensor(marked)[kept])
     # Outside of inference mode they may be learnt from.
     hidden, targets = torch.cat(given).clone(), torch.cat(wanted).clone()
     head = model.token_heads[NAMES]
-    optimizer = torch.optim.AdamW(head.parameters(), lr=rate)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_RATE)
+    draw = torch.Generator().manual_seed(seed)
     for _ in range(_PASSES):
-        for places in torch.randperm(len(targets)).split(1024):
+        for places in torch.randperm(len(targets), generator=draw).split(512):
             loss = nn.functional.cross_entropy(head(hidden[places]), targets[places])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -11,7 +11,7 @@ import torch
 
 from .config import Config
 from .model import Classifier, token_heads
-from .namehead import name_temperature
+from .namehead import name_temperature, refit
 from .rows import read_rows
 from .stage import write_atomically
 from .tokenlabels import NAMES, read_marked
@@ -53,8 +53,11 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
             }
     if token_heads(model.config):
         encoder = encoder_of(config, needed)
+        labels = config.names.labels
+        train = read_marked(needed["names"] / "train.jsonl.gz")
+        refit(model, encoder, train, labels, config.seed)
         held_out = read_marked(needed["names"] / "heldout.jsonl.gz")
-        found = name_temperature(model, encoder, held_out, config.names.labels)
+        found = name_temperature(model, encoder, held_out, labels)
         with torch.no_grad():
             model.token_heads[NAMES].weight /= found["temperature"]
             model.token_heads[NAMES].bias /= found["temperature"]

@@ -23,7 +23,7 @@ from .config import Config
 from .memory import give_back
 from .metrics import auc, partial_auc, recall_at
 from .model import EARLY, Classifier, from_encoder, masked_loss
-from .namehead import name_examples, name_loss, refit, tags_of
+from .namehead import name_examples, name_loss, tags_of
 from .rows import INJECTION, Row, read_rows
 from .stage import write_atomically
 from .tokenlabels import NAMES
@@ -234,9 +234,6 @@ class _Run:
                 print(f"\n{share:g} of the new weights: unseen sources {figure:.4f}")
         share = max(figures, key=figures.__getitem__)
         self.model.load_state_dict(self._mean(best, share))
-        if share < 1:
-            # Its encoder is another one now.
-            refit(self.model, self.rows, self.settings.head_rate)
 
     def _mean(self, best: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
         return {
