@@ -12,6 +12,7 @@ from ...text import Reading, Text
 __all__ = ["Passage", "Token", "passages"]
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*")
+_LETTERS = re.compile("[^\\W\\d_]+")
 _END = re.compile(r"[.!?\u2026][\"')\]\u201d\u2019]*\s+|[ \t]*\n\s*|;\s+")
 # A full stop behind these ends no sentence.
 _ABBREVIATED = re.compile(
@@ -104,12 +105,14 @@ def lowered(text: str) -> str:
 
 
 def passages(text: Text) -> Iterator[Passage]:
-    """What there is to read of a text: nearly always one passage."""
+    """What there is to read of a text: nearly always one passage.
+
+    Where folding changes a word there is a second one, in which the disguise is undone.
+    """
     for clean, folded in zip(text.readings, text.foldings, strict=True):
-        plain = lowered(clean.text)
-        if " ".join(plain.split()) == folded.text.strip() or plain == folded.text:
-            yield Passage(clean.text, clean)
-        else:
+        passage = Passage(clean.text, clean)
+        yield passage
+        if _LETTERS.findall(passage.lower) != _LETTERS.findall(folded.text):
             yield Passage(_cased(folded, text.original), folded)
 
 

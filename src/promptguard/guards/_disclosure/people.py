@@ -61,7 +61,8 @@ _PARTICLES = frozenset(
     "de da di del van von der den la le bin ibn al el dos st".split()
 )
 _NAMING = re.compile(
-    r"(?:\b(?:named|called|name is|name's|names are|known as|nicknamed|i'm|i am|meet"
+    r"(?:\b(?:named|called|name is|name's|names are|known as|nicknamed|call me"
+    r"|calls me|tag says|badge says|by|i'm|i am|meet"
     r"|this is|it's|about|dear|hi|hello"
     r"|patient|client|passenger|resident|pupil|student|employee|member|camper|name"
     r"|applicant|tenant|colleague"
@@ -205,13 +206,26 @@ class _Reader:
             if first:
                 return does or self._surname(number)
             return near not in table.place_before and near not in _ARTICLES
-        if usual:
+        if usual or _ABSTRACT.search(word):
             return None
         if does:
             return True
-        alone = before is not None and not before.capital and not self._surname(number)
+        if first and self._surname(number) and not self._common(number + 1):
+            return True
+        if before is None or before.capital or first or not near:
+            return False
         # A word in capitals within a sentence that is none of English.
-        return alone and not first and near != "" and near not in table.place_before
+        if near in _PASSING:
+            if self._surname(number):
+                return not self._common(number + 1)
+            return _SEEN_AGAIN.match(self.passage.lower, token.end) is not None
+        if near in table.place_before:
+            return False
+        return not self._surname(number) or not self._common(number + 1)
+
+    def _common(self, number: int) -> bool:
+        word = self.tokens[number].word
+        return known(word) or word in self.table.others
 
     def _does(self, number: int) -> bool:
         """True where what follows is said of a person."""
@@ -225,7 +239,12 @@ class _Reader:
         gap = text[token.end : following.start]
         if token.possessive:
             return gap[2:] == " " and not following.capital
-        return gap == " " and following.word in self.table.verbs
+        if gap != " " or following.capital:
+            return False
+        return (
+            following.word in self.table.verbs
+            or _VERB.search(following.word) is not None
+        )
 
     def _begins(self, token: Token) -> bool:
         """True for the first word of a sentence, of a quotation or behind a colon."""
@@ -380,6 +399,15 @@ class _Reader:
         return Mention(Kind.UNNAMED, *place, gender)
 
 
+# What somebody does or did.
+_VERB = re.compile(r"[a-z]{3}(?:ed|[^s'u]s)\Z")
+# Endings of words that are seldom names.
+_ABSTRACT = re.compile(
+    r"(?:tion|sion|ment|ness|ing|[a-z]{3}ity|ism|ists?|ology|ance|ance|ence|able|ible|ive|ous"
+    r"|ful|less|ly|ers|ants?|logist|icians?|ics?|ship|hood|ures?|ages?|aries|ies)\Z"
+)
+_SEEN_AGAIN = re.compile(r"[^\n]{0,40}?\b(?:he|she|his|her|who|him)\b")
+_PASSING = frozenset("to at of from around by behind".split())
 _APPOSED = re.compile(
     r"(?:,| is| was) (?:my|our|his|her|their|a|an|the) (?:[a-z0-9-]+ ){0,3}"
 )

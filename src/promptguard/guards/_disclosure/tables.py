@@ -115,5 +115,8 @@ def _split(text: str) -> list[str]:
 
 def _any_of(phrases: set[str]) -> re.Pattern[str]:
     """The longest of the phrases, as whole words, with an English plural or not."""
-    body = alternatives(phrases, re.escape, lambda phrase: r"(?:e?s)?(?![a-z0-9])")
+    spaced = {phrase.replace("-", " ") for phrase in phrases}
+    body = alternatives(
+        phrases | spaced, re.escape, lambda phrase: r"(?:e?s)?(?![a-z0-9])"
+    )
     return re.compile(rf"(?<![a-z0-9])(?:{body})")

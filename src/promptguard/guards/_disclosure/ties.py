@@ -56,12 +56,13 @@ _SPEAKING = re.compile(
 )
 _QUOTES = re.compile('["\u201c\u201d]')
 _ITSELF = re.compile(
-    r"(?:my (?:\w+ )?name(?:'s| is)|i(?:'m| am)(?: called| named)?|they call me"
-    r"|people call me|it(?:'s| is)|this is"
+    r"(?:my (?:\w+ )?name(?:'s| is)|i(?:'m| am)(?: called| named)?|name tag says"
+    r"|badge says|(?:they |people |just )?call me|it(?:'s| is)|this is"
     r"|account is (?:under|in the name of)|signed|regards|sincerely|love"
-    r"|yours(?: \w+)?|wishes|thanks|thank you|cheers|xo|--?"
-    r"|\u2014),?[ :\n]{1,3}(?:mrs?\.? |ms\.? |miss )?\Z"
+    r"|yours(?: \w+)?|wishes|thanks|thank you|cheers|xo|--?|\u2014)"
+    r",?[ :\n]{1,3}(?:mrs?\.? |ms\.? |miss )?\Z"
 )
+_WRITTEN = re.compile(r"(?:\A|[ ,\n])by \Z")
 _OPENED = re.compile(r"(?:\A|\n)[ ]*(?:dear|hi|hello|hey)(?: \w+\.?)?[ ]\Z")
 
 
@@ -189,12 +190,23 @@ class _Resolver:
                     return mention
             if any(self._stops(mention, pronoun) for mention in some):
                 return None
+        if fact.strong and (helper := self._helper(pronoun)) is not None:
+            return helper
         # Her brother held her hand. Fatima is used to it.
         _, far = self.passage.bounds(min(number + 1, len(self.passage.starts) - 1))
         for mention in self._between(pronoun.end, max(end, far)):
             if self._fits(mention, pronoun):
                 return mention
         return None
+
+    def _helper(self, pronoun: Mention) -> Mention | None:
+        """Whoever is named by a profession, if nobody else is, shortly before."""
+        low = self.passage.bounds(max(0, self.passage.sentence(pronoun.start) - 2))[0]
+        some = self._between(max(low, pronoun.start - WINDOW), pronoun.start)
+        if any(m.kind in (Kind.UNNAMED, Kind.NOBODY) for m in some):
+            return None
+        helpers = [m for m in some if m.kind is Kind.HELPER]
+        return helpers[-1] if helpers else None
 
     @staticmethod
     def _fits(mention: Mention, pronoun: Mention) -> bool:
@@ -219,7 +231,9 @@ class _Resolver:
         before = self.passage.lower[max(0, mention.start - 40) : mention.start]
         match = _ITSELF.search(before)
         if match is None:
-            return False
+            # By Cassius (13).
+            written = _WRITTEN.search(before) is not None
+            return written and self.passage.text[mention.end : mention.end + 2] == " ("
         if not match[0].startswith(("it", "this is")):
             return True
         behind = self.passage.lower[mention.end : mention.end + 12]
