@@ -4,6 +4,7 @@
     python benchmarks/guards.py hygiene [--data FOLDER]
     python benchmarks/guards.py pii [--data FOLDER]
     python benchmarks/guards.py profanity [--data FOLDER]
+    python benchmarks/guards.py disclosure [--data FOLDER]
 
 Writes results/guards-NAME.json and .md beside this file. The test sets lie outside this
 repository; without them nothing is measured and nothing is written.
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from guards_disclosure import disclosure
 from guards_hygiene import hygiene
 from guards_pii import pii
 from guards_profanity import profanity
@@ -34,7 +36,7 @@ IDENTIFIERS = {
 }
 DATA = Path(__file__).parents[1] / "../shared/data"
 # Where the sets of a guard are, if not under its own name among the benchmarks.
-FOLDERS = {"hygiene": "injection"}
+FOLDERS = {"disclosure": "benchmarks/phi", "hygiene": "injection"}
 
 
 def main() -> int:
@@ -101,6 +103,7 @@ def share_of(name: str, part: int, whole: int) -> Iterable[tuple[str, object]]:
 
 
 GUARDS: dict[str, Callable[[Path, bool], tuple[str, dict[str, list[Row]]]]] = {
+    "disclosure": disclosure,
     "hygiene": hygiene,
     "pii": pii,
     "profanity": profanity,

@@ -11,7 +11,7 @@ from ..text import Text
 from ..verdict import Action, Finding, Operator
 from ._disclosure.facts import facts, identifiers, worth
 from ._disclosure.passage import Passage, passages
-from ._disclosure.people import Kind, mentions
+from ._disclosure.people import HIDDEN, Kind, mentions
 from ._disclosure.ties import WINDOW, ties
 from ._pii.finders import Finders
 from ._pii.tables import country_of
@@ -77,20 +77,21 @@ def _found(passage: Passage) -> Iterator[tuple[str, int, int, float]]:
         return
     numbers = identifiers(passage, _finders())
     people, _ = mentions(passage, health)
-    found = [*ties(passage, health, people, numbers)]
+    found = [
+        tie for tie in ties(passage, health, people, numbers) if tie.person != HIDDEN
+    ]
     if not found:
         return
-    disclosed = {tie.person for tie in found}
+    scores: dict[int, float] = {}
     for tie in found:
+        scores[tie.person] = max(tie.score, scores.get(tie.person, 0.0))
         yield "health", tie.fact.start, tie.fact.end, tie.score
         yield "identity", *tie.near, tie.score
         start = min(tie.near[0], tie.fact.start)
         yield "disclosure", start, max(tie.near[1], tie.fact.end), tie.score
     for mention in people:
-        named = mention.kind in (Kind.NAMED, Kind.HELPER)
-        if named and mention.person in disclosed:
-            score = max(tie.score for tie in found if tie.person == mention.person)
-            yield "identity", mention.start, mention.end, score
+        if mention.kind in (Kind.NAMED, Kind.HELPER) and mention.person in scores:
+            yield "identity", mention.start, mention.end, scores[mention.person]
 
 
 @cache

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .._pii.candidates import best, veiled
+from .._pii.candidates import best
+from .._pii.chains import VEIL
 from .._pii.finders import Finders
 from .passage import Passage
 from .tables import health
@@ -133,7 +134,7 @@ def facts(passage: Passage) -> list[Fact]:
 
 def identifiers(passage: Passage, finders: Finders) -> list[Fact]:
     """Numbers and addresses that name one person, in order."""
-    text = veiled(passage.text)
+    text = passage.text
     found = []
     if Finders.worth(text):
         for one in best(finders.find(text, 0)):
@@ -144,7 +145,7 @@ def identifiers(passage: Passage, finders: Finders) -> list[Fact]:
         found += (Fact(*m.span(1), False) for m in _TELEPHONE.finditer(passage.lower))
         found += (Fact(*m.span(), False) for m in _ADDRESS.finditer(text))
         found += (Fact(*m.span(), False) for m in _HANDLE.finditer(text))
-    return _outermost([fact for fact in found if "\x00" not in text[slice(*fact[:2])]])
+    return _outermost([fact for fact in found if VEIL not in text[slice(*fact[:2])]])
 
 
 def _outermost(found: list[Fact]) -> list[Fact]:

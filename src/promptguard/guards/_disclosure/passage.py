@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...text import Reading, Text
+from .._pii.candidates import veiled
+from .._pii.chains import VEIL
 
 __all__ = ["Passage", "Token", "passages"]
 
@@ -48,7 +50,8 @@ class Passage:
     """
 
     def __init__(self, text: str, reading: Reading) -> None:
-        self.text = text
+        # What has been redacted is somebody, and no word.
+        self.text = text = veiled(text)
         self.lower = lowered(text)
         self._reading = reading
         self.starts = [0]
@@ -112,8 +115,11 @@ def passages(text: Text) -> Iterator[Passage]:
     for clean, folded in zip(text.readings, text.foldings, strict=True):
         passage = Passage(clean.text, clean)
         yield passage
-        if _LETTERS.findall(passage.lower) != _LETTERS.findall(folded.text):
-            yield Passage(_cased(folded, text.original), folded)
+        if _LETTERS.findall(lowered(clean.text)) == _LETTERS.findall(folded.text):
+            continue
+        other = _cased(folded, veiled(text.original))
+        if _LETTERS.findall(passage.lower) != _LETTERS.findall(lowered(other)):
+            yield Passage(other, folded)
 
 
 def _cased(folded: Reading, original: str) -> str:
@@ -121,7 +127,9 @@ def _cased(folded: Reading, original: str) -> str:
     written = []
     for at, char in enumerate(folded.text):
         start, end = folded.span(at, at + 1)
-        if char == " ":
+        if original[start] == VEIL:
+            written.append(VEIL)
+        elif char == " ":
             written.append("\n" if "\n" in original[start:end] else char)
         else:
             raised = char.upper()

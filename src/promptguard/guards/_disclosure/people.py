@@ -12,11 +12,12 @@ import re
 from typing import NamedTuple
 
 from ..._language import known
+from .._pii.chains import VEIL
 from .facts import Fact
 from .passage import Passage, Token
 from .tables import Words, gender_of, soft_names, words
 
-__all__ = ["Kind", "Mention", "mentions"]
+__all__ = ["HIDDEN", "Kind", "Mention", "mentions"]
 
 
 class Kind(enum.Enum):
@@ -52,6 +53,10 @@ class Mention(NamedTuple):
     several: bool = False
 
 
+HIDDEN = -2
+"""The person of a name that has been redacted."""
+
+_VEILS = re.compile(f"{VEIL}+")
 _SELF = frozenset("i my me mine myself i'm i've i'll i'd".split())
 _READER = frozenset("you your yours yourself you're you've you'll".split())
 _SINGULAR = frozenset("he him his himself she her hers herself he's she's".split())
@@ -69,6 +74,7 @@ _NAMING = re.compile(
     r"|signed|regards|love|wishes|sincerely|yours|thanks))[ ,:\n]{1,3}\Z"
 )
 _GAP = re.compile(r"[ .]{1,2}|[ ]?\n?[ ]?")
+_KIN = re.compile(r",? ")
 _INITIAL = re.compile(r" [A-Z]\.?(?= [A-Z]|[\s,;:?!)]|\Z)")
 _LETTER_AFTER = re.compile(
     r"[ ]*[,(] ?(?:who|whom|whose|aged?|\d{1,2}\b|born|my|our|a |the )"
@@ -119,7 +125,10 @@ class _Reader:
         """See ``mentions``."""
         names = self._names()
         starts = {name.first: name for name in names}
-        found: list[Mention] = []
+        found = [
+            Mention(Kind.NAMED, *veil.span(), person=HIDDEN)
+            for veil in _VEILS.finditer(self.passage.text)
+        ]
         number = 0
         while number < len(self.tokens):
             name = starts.get(number)
@@ -131,6 +140,7 @@ class _Reader:
             if mention is not None:
                 found.append(self._apposed(mention, found))
             number += 1
+        found.sort(key=lambda mention: mention.start)
         return found, self.persons
 
     # Names
@@ -182,6 +192,8 @@ class _Reader:
             return None
         gender = gender_of(word)
         soft = word in soft_names()
+        if self._eponym(number, gender is not None and not soft):
+            return None
         if near in _ARTICLES and (gender is None or soft):
             return None
         written = self.passage.text[token.start : token.end]
@@ -198,7 +210,11 @@ class _Reader:
         usual = known(word)
         if named is not None and not (usual and not soft):
             return True
-        if near in table.kin and not (usual and not soft):
+        kin = before is not None and before.word in table.kin
+        if kin and not beside and before is not None:
+            gap = self.passage.text[before.end : token.start]
+            kin = _KIN.fullmatch(gap) is not None
+        if kin and not (usual and not soft):
             return True
         first = self._begins(token)
         does = self._does(number)
@@ -209,19 +225,37 @@ class _Reader:
         if usual or _ABSTRACT.search(word):
             return None
         if does:
-            return True
+            return self._vouched(number) or self._animate(number)
         if first and self._surname(number) and not self._common(number + 1):
             return True
         if before is None or before.capital or first or not near:
             return False
         # A word in capitals within a sentence that is none of English.
-        if near in _PASSING:
-            if self._surname(number):
-                return not self._common(number + 1)
-            return _SEEN_AGAIN.match(self.passage.lower, token.end) is not None
-        if near in table.place_before:
+        if near in table.place_before and near not in _PASSING:
             return False
-        return not self._surname(number) or not self._common(number + 1)
+        if self._surname(number):
+            return not self._common(number + 1)
+        return self._vouched(number)
+
+    def _vouched(self, number: int) -> bool:
+        """True where somebody is he or she soon after."""
+        end = self.tokens[number].end
+        return _SEEN_AGAIN.match(self.passage.lower, end) is not None
+
+    def _animate(self, number: int) -> bool:
+        """True where what follows is done by people, or is theirs to have."""
+        token = self.tokens[number]
+        if _LETTER_AFTER.match(self.passage.text, token.end):
+            return True
+        if token.possessive or number + 2 >= len(self.tokens):
+            return False
+        verb = self.tokens[number + 1].word
+        if verb not in self.table.verbs:
+            return False
+        if verb not in self.table.things:
+            return True
+        # Has asthma, is deaf; an illness is not ill.
+        return verb != "are" and number + 2 in self.taken
 
     def _common(self, number: int) -> bool:
         word = self.tokens[number].word
@@ -279,6 +313,20 @@ class _Reader:
             if token.word in self.table.places and ahead > number:
                 return True
         return False
+
+    def _eponym(self, number: int, given: bool) -> bool:
+        """True for a name that an illness has: Stargardt disease."""
+        if number + 1 >= len(self.tokens):
+            return False
+        token, following = self.tokens[number], self.tokens[number + 1]
+        gap = self.passage.text[token.end : following.start]
+        if gap not in (" ", "'s ", "\u2019s ", "-", "\u2013") or following.capital:
+            return False
+        if following.word in _ILLNESS:
+            return True
+        if given or token.possessive or following.word in self.table.verbs:
+            return False
+        return number + 1 in self.taken
 
     def _animal(self, number: int, near: str) -> bool:
         token, animals = self.tokens[number], self.table.animals
@@ -371,7 +419,8 @@ class _Reader:
 
     def _apposed(self, mention: Mention, before: list[Mention]) -> Mention:
         """Ursula, my aunt, is one person."""
-        last = next((m for m in reversed(before) if m.kind is not Kind.SELF), None)
+        known_ = (m for m in reversed(before) if m.kind is not Kind.SELF)
+        last = next((m for m in known_ if m.person != HIDDEN), None)
         if mention.kind is not Kind.UNNAMED or last is None:
             return mention
         between = self.passage.lower[last.end : mention.start]
@@ -406,7 +455,11 @@ _ABSTRACT = re.compile(
     r"(?:tion|sion|ment|ness|ing|[a-z]{3}ity|ism|ists?|ology|ance|ance|ence|able|ible|ive|ous"
     r"|ful|less|ly|ers|ants?|logist|icians?|ics?|ship|hood|ures?|ages?|aries|ies)\Z"
 )
-_SEEN_AGAIN = re.compile(r"[^\n]{0,40}?\b(?:he|she|his|her|who|him)\b")
+_ILLNESS = frozenset(
+    "disease syndrome disorder dystrophy anomaly sign test scale reflex cells virus "
+    "mutation deficiency type method procedure operation fracture palsy".split()
+)
+_SEEN_AGAIN = re.compile(r".{0,200}?\b(?:he|she|his|her|who|him)\b", re.S)
 _PASSING = frozenset("to at of from around by behind".split())
 _APPOSED = re.compile(
     r"(?:,| is| was) (?:my|our|his|her|their|a|an|the) (?:[a-z0-9-]+ ){0,3}"

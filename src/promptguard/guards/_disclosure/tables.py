@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ..._language import common
 from .._trie import alternatives
 
 __all__ = ["Health", "Words", "gender_of", "health", "soft_names", "words"]
@@ -33,6 +34,7 @@ class Words(NamedTuple):
     animals: frozenset[str]
     others: frozenset[str]
     verbs: frozenset[str]
+    things: frozenset[str]
     speech: frozenset[str]
 
 
@@ -78,7 +80,12 @@ def health() -> Health:
         for phrase in table[key]
     }
     weak = set(table["symptoms"])
-    telling = {max(_LETTERS.findall(phrase), key=len) for phrase in strong | weak}
+    usual = common()
+
+    def rare(word: str) -> tuple[bool, int]:
+        return word not in usual, len(word)
+
+    telling = {max(_LETTERS.findall(phrase), key=rare) for phrase in strong | weak}
     telling |= {word + more for word in telling for more in ("s", "es")}
     return Health(
         _any_of(strong),

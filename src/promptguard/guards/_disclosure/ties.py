@@ -16,6 +16,8 @@ __all__ = ["WINDOW", "Tie", "ties"]
 WINDOW = 1_500
 """Characters within which a name and a fact about the same person are tied."""
 
+# How far a sentence is read in one direction.
+_FAR = 600
 # How many sentences back a pronoun may look, and a line of a record.
 _BACK = 6
 _RECORD = 3
@@ -109,6 +111,8 @@ class _Resolver:
         self.number_places = [number.start for number in numbers]
         self.narrators = [m for m in people if self._narrates(m)]
         self.addressed = [m for m in people if self._greeted(m)]
+        self.narrator_places = [m.start for m in self.narrators]
+        self.addressed_places = [m.start for m in self.addressed]
 
     def tie(self, fact: Fact) -> Iterator[Tie]:
         """Whoever a fact is about."""
@@ -124,15 +128,20 @@ class _Resolver:
 
     def _subject(self, fact: Fact) -> Mention | None:
         """Who stands before a fact in its sentence, or behind it if nobody does."""
-        start, end = self.passage.bounds(self.passage.sentence(fact.start))
-        before = self._between(start, fact.start)
-        if before:
-            return before[-1]
+        start, end = self._sentence(fact.start)
+        last = bisect_left(self.places, fact.start) - 1
+        if last >= 0 and self.places[last] >= start:
+            return self.people[last]
         behind = self._between(fact.end, end)
         defined = _DEFINING.match(self.passage.lower[fact.end : fact.end + 24])
         if behind and not defined:
             return next((m for m in behind if m.kind is not Kind.UNNAMED), behind[0])
         return None
+
+    def _sentence(self, position: int) -> tuple[int, int]:
+        """The sentence around a position, as far as a look goes."""
+        start, end = self.passage.bounds(self.passage.sentence(position))
+        return max(start, position - _FAR), min(end, position + _FAR)
 
     def _between(self, start: int, end: int) -> list[Mention]:
         low, high = bisect_left(self.places, start), bisect_left(self.places, end)
@@ -172,7 +181,7 @@ class _Resolver:
     def _meant(self, pronoun: Mention, fact: Fact) -> Mention | None:
         """The named person that he or she is."""
         number = self.passage.sentence(pronoun.start)
-        start, end = self.passage.bounds(number)
+        start, end = self._sentence(pronoun.start)
         for mention in reversed(self._between(start, pronoun.start)):
             if self._stops(mention, pronoun):
                 return None
@@ -184,7 +193,7 @@ class _Resolver:
             low, high = self.passage.bounds(number - back)
             if pronoun.start - low > WINDOW:
                 break
-            some = self._between(low, high)
+            some = self._between(low, min(high, low + _FAR))
             for mention in some:
                 if self._fits(mention, pronoun):
                     return mention
@@ -194,7 +203,7 @@ class _Resolver:
             return helper
         # Her brother held her hand. Fatima is used to it.
         _, far = self.passage.bounds(min(number + 1, len(self.passage.starts) - 1))
-        for mention in self._between(pronoun.end, max(end, far)):
+        for mention in self._between(pronoun.end, max(end, min(far, end + _FAR))):
             if self._fits(mention, pronoun):
                 return mention
         return None
@@ -202,7 +211,7 @@ class _Resolver:
     def _helper(self, pronoun: Mention) -> Mention | None:
         """Whoever is named by a profession, if nobody else is, shortly before."""
         low = self.passage.bounds(max(0, self.passage.sentence(pronoun.start) - 2))[0]
-        some = self._between(max(low, pronoun.start - WINDOW), pronoun.start)
+        some = self._between(max(low, pronoun.start - _FAR), pronoun.start)
         if any(m.kind in (Kind.UNNAMED, Kind.NOBODY) for m in some):
             return None
         helpers = [m for m in some if m.kind is Kind.HELPER]
@@ -246,14 +255,15 @@ class _Resolver:
         return _OPENED.search(before) is not None
 
     def _narrator(self, subject: Mention) -> Mention | None:
-        start, end = self.passage.bounds(self.passage.sentence(subject.start))
+        start, end = self._sentence(subject.start)
         sentence = self.passage.text[start:end]
         if _QUOTES.search(sentence) and _SPEAKING.search(sentence):
             for mention in self._between(start, end):
                 if mention.kind is Kind.NAMED:
                     return mention
-        near = [m for m in self.narrators if abs(m.start - subject.start) <= WINDOW]
-        return near[0] if near else None
+        first = bisect_left(self.narrator_places, subject.start - WINDOW)
+        near = self.narrators[first : first + 1]
+        return near[0] if near and near[0].start - subject.start <= WINDOW else None
 
     def _reader(self, subject: Mention, fact: Fact) -> tuple[Mention, float] | None:
         before = self.passage.lower[max(0, subject.start - 24) : subject.start]
@@ -262,14 +272,16 @@ class _Resolver:
         between = self.passage.lower[subject.end : fact.start]
         if re.search(r"\b(?:may|might|can|could|should|if|think)\b", between):
             return None
-        near = [m for m in self.addressed if 0 < subject.start - m.start <= WINDOW]
-        return (near[-1], 0.8) if near else None
+        last = bisect_left(self.addressed_places, subject.start) - 1
+        if last < 0 or subject.start - self.addressed_places[last] > WINDOW:
+            return None
+        return self.addressed[last], 0.8
 
     def _named_beside(
         self, subject: Mention, fact: Fact
     ) -> tuple[Mention, float] | None:
         """My daughter, who has asthma, is called Mia: one that is named behind it."""
-        _, end = self.passage.bounds(self.passage.sentence(fact.start))
+        _, end = self._sentence(fact.start)
         for mention in self._between(fact.end, end):
             between = self.passage.lower[fact.end : mention.start]
             if mention.kind is Kind.NAMED and _ALIKE.search(between):
@@ -288,7 +300,7 @@ class _Resolver:
             low, high = self.passage.bounds(number - back)
             if fact.start - low > WINDOW:
                 return None
-            some = self._between(low, high)
+            some = self._between(low, min(high, low + _FAR))
             if any(m.kind in (Kind.NOBODY, Kind.READER, Kind.HELPER) for m in some):
                 return None
             for mention in some:
