@@ -316,17 +316,20 @@ class _Reader:
 
     def _eponym(self, number: int, given: bool) -> bool:
         """True for a name that an illness has: Stargardt disease."""
-        if number + 1 >= len(self.tokens):
-            return False
-        token, following = self.tokens[number], self.tokens[number + 1]
-        gap = self.passage.text[token.end : following.start]
-        if gap not in (" ", "'s ", "\u2019s ", "-", "\u2013") or following.capital:
-            return False
-        if following.word in _ILLNESS:
-            return True
-        if given or token.possessive or following.word in self.table.verbs:
-            return False
-        return number + 1 in self.taken
+        for at in range(number + 1, min(number + 5, len(self.tokens))):
+            before, token = self.tokens[at - 1], self.tokens[at]
+            gap = self.passage.text[before.end : token.start]
+            if gap not in (" ", "'s ", "\u2019s ", "-", "\u2013"):
+                return False
+            if token.word in _ILLNESS and not token.capital:
+                return True
+            if token.word in self.table.verbs or (given and not token.capital):
+                return False
+            if at in self.taken and not token.capital:
+                return not given and not self.tokens[number].possessive
+            if known(token.word) and not token.capital:
+                return False
+        return False
 
     def _animal(self, number: int, near: str) -> bool:
         token, animals = self.tokens[number], self.table.animals
