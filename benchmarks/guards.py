@@ -5,6 +5,7 @@
     python benchmarks/guards.py pii [--data FOLDER]
     python benchmarks/guards.py profanity [--data FOLDER]
     python benchmarks/guards.py names [--data FOLDER] [--model FOLDER] [--held-out FILE]
+    python benchmarks/guards.py disclosure [--data FOLDER]
 
 Writes results/guards-NAME.json and .md beside this file. The test sets lie outside this
 repository; without them nothing is measured and nothing is written.
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from guards_disclosure import disclosure
 from guards_hygiene import hygiene
 from guards_names import HELD_OUT, names
 from guards_pii import pii
@@ -36,7 +38,11 @@ IDENTIFIERS = {
 }
 DATA = Path(__file__).parents[1] / "../shared/data"
 # Where the sets of a guard are, if not under its own name among the benchmarks.
-FOLDERS = {"hygiene": "injection", "names": "benchmarks/pii"}
+FOLDERS = {
+    "disclosure": "benchmarks/phi",
+    "hygiene": "injection",
+    "names": "benchmarks/pii",
+}
 
 
 def main() -> int:
@@ -113,6 +119,7 @@ def share_of(name: str, part: int, whole: int) -> Iterable[tuple[str, object]]:
 
 
 GUARDS: dict[str, Callable[[Path, bool], tuple[str, dict[str, list[Row]]]]] = {
+    "disclosure": disclosure,
     "hygiene": hygiene,
     "pii": pii,
     "profanity": profanity,

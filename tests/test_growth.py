@@ -26,6 +26,7 @@ from promptguard.guard import Guard
 from promptguard.guards._secrets_table import table
 from promptguard.guards.canary import Canary
 from promptguard.guards.code import Code
+from promptguard.guards.disclosure import Disclosure
 from promptguard.guards.invisible import InvisibleText
 from promptguard.guards.json import Json
 from promptguard.guards.language import Language
@@ -47,6 +48,7 @@ PROMPT = "You are a bot of a shop. You are to be brief, and you are to be a bot.
 GUARDS: dict[str, Guard] = {
     "Canary": Canary(PROMPT, token="qwrtplkjhgfdsmnb"),
     "Code": Code(),
+    "Disclosure": Disclosure(),
     "InvisibleText": InvisibleText(),
     "Json": Json(repair=True),
     "Keywords": Keywords(("zanzibar", "blue heron", "a b c", "秘密")),
@@ -64,6 +66,7 @@ GUARDS: dict[str, Guard] = {
 # anything in texts of any length, or are the readings, which every guard makes.
 OWNERS = {
     "_backtracking": None,
+    "_disclosure": "Disclosure",
     "_finders": "Profanity",
     "_hosts": "Urls",
     "_json_repair": "Json",
@@ -81,6 +84,7 @@ OWNERS = {
     "canary": "Canary",
     "classifier": None,
     "code": "Code",
+    "disclosure": "Disclosure",
     "invisible": "InvisibleText",
     "json": "Json",
     "judge": None,
@@ -120,6 +124,11 @@ OWN = {
         *("you. are. to. be. brief. ", "Q\u200b", "cXdydHBsa2poZ2Zkc21u "),
     ),
     "Code": ("a;\n", "```\n", "select a ", "select a, b from " * 20 + "\n", "x = [a "),
+    "Disclosure": (
+        *("Mia has asthma. ", "Mia ", "asthma ", "he has asthma. ", "my ", "asthma, "),
+        *("Dear Mia, you have asthma. ", '"I have asthma," said Mia. ', "X has MS. "),
+        *("MRN: 12345 asthma. ", "people with asthma. ", "Mia, my aunt, ", "Mc "),
+    ),
     "InvisibleText": ("a\u200b", "abcdef\u200b", "❤\ufe0f", "ا\u200c", "a\u200d\u200d"),
     "Json": ("[", "{'a':", "[1,],", "'", "/*", "```", '{"a":"\\', "a "),
     "Keywords": ("zanziba", "z.a.n.z.", "a b ", "blue hero"),

@@ -315,6 +315,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     quiet()
     try:
+        if options.command in ("vary", "simulate"):
+            return _narratives(options)
         config = configured(
             options.config,
             data=options.data,
@@ -375,6 +377,28 @@ def configured(
     return dataclasses.replace(config, options=given)
 
 
+def _narratives(options: argparse.Namespace) -> int:
+    """Make narratives, by variation or by asking an LLM; see training/narratives.py."""
+    if options.command == "vary":
+        from . import narratives
+
+        own = narratives.load(*options.files)
+        made = narratives.vary(own, options.count, options.seed)
+        print(f"{narratives.write(made, options.out)} narratives in {options.out}")
+        return 0
+    from .simulate import Order, simulate
+
+    topics = tuple(
+        topic.strip() for topic in options.topics.split(",") if topic.strip()
+    )
+    order = Order(
+        options.base_url, options.model, topics, options.count, options.temperature
+    )
+    written, left = simulate(order, options.out)
+    print(f"{written} narratives written to {options.out}, {left} left out")
+    return 0
+
+
 def _chosen(options: argparse.Namespace) -> tuple[Stage, ...]:
     names = [stage.name for stage in STAGES]
     if options.command == "run":
@@ -416,7 +440,27 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--force", action="store_true", help="run even if nothing has changed"
         )
+    _add_narratives(commands)
     return parser
+
+
+def _add_narratives(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    vary = commands.add_parser("vary", help="variations of our own narratives")
+    vary.add_argument(
+        "files", nargs="*", type=Path, help="JSON lines; default: our own"
+    )
+    vary.add_argument("--count", type=int, default=5, help="of each (default: 5)")
+    vary.add_argument("--seed", type=int, default=0)
+    vary.add_argument("--out", type=Path, required=True, help="file to write")
+    more = commands.add_parser("simulate", help="narratives that an LLM writes")
+    more.add_argument("--base-url", required=True, help="OpenAI-compatible address")
+    more.add_argument("--model", required=True)
+    more.add_argument("--topics", required=True, help="separated by commas")
+    more.add_argument("--count", type=int, default=10, help="of each (default: 10)")
+    more.add_argument("--temperature", type=float, default=1.0)
+    more.add_argument("--out", type=Path, required=True, help="file to add to")
 
 
 if __name__ == "__main__":

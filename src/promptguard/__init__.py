@@ -36,6 +36,7 @@ if _typing.TYPE_CHECKING:
     from .guards.canary import Canary
     from .guards.classifier import HarmfulRequest, PromptInjection, Toxicity
     from .guards.code import Code
+    from .guards.disclosure import Disclosure
     from .guards.invisible import InvisibleText
     from .guards.json import Json
     from .guards.judge import Judge
@@ -62,6 +63,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Code",
     "ConfigError",
     "Conversation",
+    "Disclosure",
     "Engine",
     "Finding",
     "Guard",
@@ -113,6 +115,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
 _GUARDS = {
     "Canary": "canary",
     "Code": "code",
+    "Disclosure": "disclosure",
     "HarmfulRequest": "classifier",
     "InvisibleText": "invisible",
     "Json": "json",

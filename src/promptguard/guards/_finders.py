@@ -41,6 +41,8 @@ _MANY = 8
 # A letter three times, or one that languages in Latin script hardly write twice.
 STRETCHED = re.compile(r"([^\W\d_])\1\1|hh|jj|qq|uu|vv|ww|xx|yy")
 
+_RUN = re.compile(r"([^\W\d_])\1+")
+
 _SPACED = {at: " " for at in range(128) if not chr(at).isalnum()}
 
 
@@ -98,6 +100,11 @@ def _hits(words: list[str], stems: Stems, lexicon: Lexicon) -> set[str]:
             word = joined[first:done]
             if lexicon.judge(word):
                 hits.add(word)
+    single = _RUN.sub(r"\1", " ".join(words)).split(" ")
+    for word, once in zip(words, single, strict=True):
+        # A letter twice where it belongs once: biitch.
+        if len(once) < len(word) and lexicon.doubled(word, once):
+            hits.add(word)
     done = 0
     for match in STRETCHED.finditer(joined):
         if match.start() >= done:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 
+from .._language import known
 from .._unicode import FOREIGN, SOLID, one_of
 from ..text import Text
 from ._keywords import foldings
@@ -129,7 +130,11 @@ class Lexicon:
                 self._spare(entry, form)
                 if _solid().search(form):
                     spared_solid.append(form)
+        respelt = {}
         for entry in found:
+            if entry.respelt:
+                respelt[entry.text] = entry.severity
+                continue
             for form in _forms(entry):
                 self._add(entry, form)
         for word, severity in self.bent.items():
@@ -139,6 +144,8 @@ class Lexicon:
         self.masks = tree(self._masks)
         self.inner_masks = tree(each for each in self._masks if each[1] & BEFORE)
         self.pieces = tree(self._pieces)
+        listed = [*self.whole.items()]
+        self.whole = respelt | self.whole
         self.known = frozenset({*self.whole, *self.anchors, *self.written})
         stems = {stem for stem, number in self._stems if number & SEVERITY}
         anywhere = {
@@ -150,7 +157,7 @@ class Lexicon:
         sure = {stem for stem in anywhere if len(stem) >= _SHORTEST_BENT}
         self.torn = frozenset(
             word
-            for word, severity in self.whole.items()
+            for word, severity in listed
             if severity > 1 and any(stem in word for stem in sure) and word.isascii()
         )
         self.openers = frozenset({*anywhere, *begins, *joining})
@@ -252,6 +259,33 @@ class Lexicon:
             if start >= spared_to:
                 worst = max(worst, severity)
         return worst or (0 if spared_to else self._joined(word))
+
+    def doubled(self, word: str, once: str) -> int:
+        """The severity of a word whose letters stand twice where they belong once.
+
+        Args:
+            word: As it is written.
+            once: With each letter in a row but once.
+        """
+        if len(once) < _SHORTEST_BENT or once == word or self._innocent(word):
+            return 0
+        if self.whole.get(once, 0) < 2 or known(word):
+            return 0
+        return self.judge(once)
+
+    def _innocent(self, word: str) -> bool:
+        """True for a word that is to be left alone, or begins like one."""
+        if word in self.spared or word in self.spared_as:
+            return True
+        node = self.tree
+        for at, letter in enumerate(word, 1):
+            if letter not in node.next:
+                return False
+            node = node.next[letter]
+            for number in node.ends:
+                if not number & SEVERITY and (number & AFTER or at == len(word)):
+                    return True
+        return False
 
     def _joined(self, word: str) -> int:
         """The severity of a compound, or of a word with an ending; 0 for none.

@@ -27,14 +27,16 @@ _LETTERS = dict(
     ).split()
 )
 _ANY = "*#%^"
+# Between letters these hide one as well.
+_HIDING = "@!$?&+|\u2022\u00d7\u2588\u25a0\u25cf\u25cb\u00b0\u20ac\u00a4"
 # Between letters these are nothing, and some of them may stand for one.
-_BETWEEN = "._-~,"
-_OMITTED = "_-"
-_SIGNS = r"*@$#%^|+€£§¢¥!<(\[{0-9"
+_BETWEEN = "._-~,/=:;"
+_OMITTED = "_-~"
+_SIGNS = r"*@$#%^|+€£§¢¥!<(\[{0-9?&" + _HIDING[7:]
 
 _HINT = re.compile(
     rf"[{_SIGNS}](?:(?=[^\W\d_])|(?<=[^\W\d_].))"
-    r"|[-._~,](?<=[^\W\d_].)(?:(?=[^\W\d_])|(?<=-)-|(?<=_)_|(?<=\.)\.)"
+    r"|[-._~,/=:;](?<=[^\W\d_].)(?:(?=[^\W\d_])|(?<=-)-|(?<=_)_|(?<=\.)\.)"
 )
 # All but the ends of a word: f--k, s__t. Longer ends are words beside a dash.
 _DASHED = re.compile(r"([^\W\d_]{1,2})(-{2,8}|_{2,8}|\.{2,8})([^\W\d_]{1,2})")
@@ -54,7 +56,7 @@ _LEAST_MASKED = 4
 
 @cache
 def _run() -> re.Pattern[str]:
-    signs = re.escape("".join(_LETTERS) + _ANY + _BETWEEN)
+    signs = re.escape("".join(_LETTERS) + _ANY + _HIDING + _BETWEEN)
     solid = one_of(SOLID)[1:-1]
     return re.compile(rf"(?:[^\W_{solid}]|[{signs}])+")
 
@@ -114,7 +116,7 @@ def _read(
             letters.append(char)
             continue
         choice = _LETTERS.get(char, "")
-        if char in _ANY:
+        if char in _ANY or (char in _HIDING and 0 < len(letters) < len(written) - 1):
             choice += "*"
         elif not choice:
             choice = unicodedata.normalize("NFD", char)[0].lower()[:1]
@@ -137,6 +139,8 @@ def _walk(lexicon: Lexicon, letters: list[str], between: int, sure: int) -> int:
     """The severity of the worst word that the letters may spell."""
     size = len(letters)
     worst = 0
+    if "".join(choice[0] for choice in letters) in lexicon.spared:
+        return 0
     ends = not letters[0].endswith("*") and not letters[-1].endswith("*")
     parted, single = between > 0, between == 1 and size > _LEAST_MASKED - 1
     for first in range(1 if parted else size):

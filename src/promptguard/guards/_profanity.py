@@ -8,7 +8,7 @@ from itertools import product
 
 from ._finders import STRETCHED, Finder, finder
 from ._lexicon import Lexicon, wordlike, words
-from ._wordlists import LANGUAGES, Entry, entries, innocent, joints, parse
+from ._wordlists import LANGUAGES, Entry, entries, innocent, joints, parse, respellings
 
 __all__ = ["Found", "Search", "search"]
 
@@ -110,7 +110,7 @@ class Search:
             return severity if original() in spellings else 0
         if word not in lexicon.spared and STRETCHED.search(word):
             return max(map(self._judged, _shorter(word)), default=0)
-        return 0
+        return lexicon.doubled(word, _RUN.sub(r"\1", word))
 
     def _torn(self, halves: str) -> int:
         """The severity of a word torn in two, neither of which is found by itself."""
@@ -228,6 +228,9 @@ def _wanted(
         # Where no language is named it is English, and of all others what is no word
         # or name elsewhere.
         for entry in entries(language, languages is None and language != "en"):
+            if entry.severity >= severity:
+                yield entry
+        for entry in respellings(language):
             if entry.severity >= severity:
                 yield entry
     for word in own:

@@ -11,6 +11,7 @@ from os import PathLike
 from typing import NamedTuple
 
 from ..errors import ConfigError
+from ._respelling import respelt
 
 __all__ = [
     "LANGUAGES",
@@ -21,6 +22,7 @@ __all__ = [
     "joints",
     "parse",
     "read",
+    "respellings",
 ]
 
 # The data files; a test holds that they are these.
@@ -47,6 +49,7 @@ class Entry(NamedTuple):
         written: Only with the accents that it is written with.
         joins: Not by itself but in compounds and with endings (see ``joints``).
         bends: With the usual endings of English, and with a letter written twice.
+        respelt: Another spelling of a word, made by rule: as it is, and no further.
     """
 
     text: str
@@ -56,6 +59,7 @@ class Entry(NamedTuple):
     written: bool = False
     joins: bool = False
     bends: bool = False
+    respelt: bool = False
 
 
 def parse(word: str, severity: int) -> Entry:
@@ -76,7 +80,7 @@ def parse(word: str, severity: int) -> Entry:
 def _file(language: str) -> dict[str, tuple[str, ...]]:
     source = files("promptguard") / "data" / "profanity" / f"{language}.toml"
     table = tomllib.loads(source.read_text(encoding="utf-8"))
-    keys = (*LEVELS, "local", "innocent", "endings", "parts")
+    keys = (*LEVELS, "local", "innocent", "endings", "parts", "respelt", "otherwise")
     return {key: tuple(_split(table.get(key, ""))) for key in keys}
 
 
@@ -106,6 +110,29 @@ def entries(language: str, everywhere: bool) -> Iterator[Entry]:
                 # Without its accents it may be any word of any language.
                 entry = entry._replace(before=False, after=False, written=True)
             yield entry._replace(bends=bends)
+
+
+def respellings(language: str) -> Iterator[Entry]:
+    """Other spellings of the words that a language's file names for it."""
+    table = _file(language)
+    graded = {
+        word.strip("*+="): severity
+        for severity, level in enumerate(LEVELS, 1)
+        for word in table[level]
+    }
+    otherwise = set(table["otherwise"])
+    for word in table["respelt"]:
+        # An inflected form is as strong as the word.
+        severity = graded.get(word) or max(
+            (
+                graded[stem]
+                for stem in graded
+                if len(stem) > 3 and word.startswith(stem)
+            ),
+            default=2,
+        )
+        for variant in sorted(respelt(word) - otherwise):
+            yield Entry(variant, severity, respelt=True)
 
 
 def innocent(language: str) -> Iterator[Entry]:
