@@ -22,6 +22,7 @@ from promptguard import (
     Text,
     drivers,
 )
+from promptguard._workers import Shared
 from promptguard.guard import Inspection
 from promptguard.queries import Scores, Window
 
@@ -231,13 +232,28 @@ async def test_many_short_texts_leave_the_loop_as_one_long_one_does() -> None:
 
 
 async def test_equal_questions_of_checks_at_the_same_time_are_asked_once(
-    monkeypatch: pytest.MonkeyPatch, model: list[Classify]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Without the memo, which would answer all but the first few.
-    monkeypatch.setattr(drivers._Memo, "get", lambda self, key: None)
-    checks = [Scored().acheck(text) for text in ["one", "two"] * 50]
+    import promptguard.runtime.infer
+
+    asked: list[str] = []
+    go = threading.Event()
+
+    def answer(query: Classify) -> Scores:
+        asked.append(query.text)
+        assert go.wait(20)
+        return Scores((Window(0, 1, (("injection", 0.5),)),), 1.0)
+
+    monkeypatch.setattr(promptguard.runtime.infer, "answer", answer)
+    texts = [f"asked once: {number % 2}" for number in range(100)]
+    checks = [asyncio.ensure_future(Scored().acheck(text)) for text in texts]
+    shared = Shared.on(asyncio.get_running_loop())
+    while sum(len(waiting) for _, waiting in shared._asked.values()) < len(texts):
+        await asyncio.sleep(0.005)
+    go.set()
     assert all(verdict.findings for verdict in await asyncio.gather(*checks))
-    assert sorted(query.text for query in model) == ["one", "two"]
+    assert sorted(asked) == sorted({*texts})
+    assert not shared._asked
 
 
 async def test_a_check_that_is_given_up_leaves_the_question_to_the_others(
