@@ -286,6 +286,55 @@ def saturation(count: int) -> list[Row]:
     return rows
 
 
+async def crowded(port: int, full: int, probes: int) -> list[tuple[int, float]]:
+    """Status and milliseconds of requests to a service that others keep full."""
+    client = Client(port)
+    prompt = prompts(1000, 3)
+    over = asyncio.Event()
+    seen: list[tuple[int, float]] = []
+
+    async def caller() -> None:
+        while not over.is_set():
+            if await client.ask(prompt()) != 200:
+                await asyncio.sleep(0.05)
+
+    callers = [asyncio.ensure_future(caller()) for _ in range(full)]
+    await asyncio.sleep(1)
+    for _ in range(probes):
+        text = prompt()
+        begun = time.perf_counter()
+        status = await client.ask(text)
+        seen.append((status, 1e3 * (time.perf_counter() - begun)))
+        await asyncio.sleep(0.02)
+    over.set()
+    await asyncio.gather(*callers)
+    await client.close()
+    return seen
+
+
+def refusals(probes: int) -> list[Row]:
+    """How long somebody waits for being told that there is no place."""
+    cores = os.cpu_count() or 1
+    queue = 4
+    service = Service("default", "--queue", str(queue))
+    try:
+        # Four a core are checked at a time.
+        seen = asyncio.run(crowded(service.port, 4 * cores + queue, probes))
+    finally:
+        service.stop()
+    refused = [taken for status, taken in seen if status == 503]
+    return [
+        {
+            "requests": len(seen),
+            "refused": len(refused),
+            "unit": "ms",
+            "p50": round(quantile(refused, 0.5), 1) if refused else None,
+            "p99": round(quantile(refused, 0.99), 1) if refused else None,
+            "p50 at most": 10,
+        }
+    ]
+
+
 def soak(count: int) -> list[Row]:
     """Memory of the process while it answers very many requests."""
     service = Service("default")
@@ -327,6 +376,7 @@ def main() -> int:
     sections = {
         "Latency in an open loop": latency(seconds),
         "Saturation": saturation(count),
+        "Refusals": refusals(50 if chosen.quick else 1000),
     }
     if number:
         sections["Soak"] = soak(number)

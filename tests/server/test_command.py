@@ -92,6 +92,13 @@ def test_settings_that_are_not_right_stop_the_start(
     assert "too-short" not in str(raised.value)
 
 
+def test_what_kubernetes_sets_for_a_service_is_not_a_port() -> None:
+    from promptguard.server.settings import Settings
+
+    assert Settings.of({}, {"PROMPTGUARD_PORT": "tcp://10.0.0.7:8080"}).port == 8080
+    assert Settings.of({}, {"PROMPTGUARD_PORT": "9000"}).port == 9000
+
+
 def test_settings_go_to_other_processes_and_keys_do_not() -> None:
     from promptguard.server.settings import Settings
 

@@ -33,6 +33,8 @@ __all__ = ["Service", "create_app", "from_environment"]
 _OWN = ("/v1/check", "/v1/policy", "/v1/redact", "/v1/restore", "/v1/models")
 # Checks at a time for each core; most of them wait for the model.
 _FOR_EACH_CORE = 4
+# Seconds; five times as often as by default.
+_SWITCH = 0.001
 
 
 class Service(FastAPI):
@@ -92,6 +94,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         import asyncio
 
+        # The loop waits no longer than this for a thread that runs Python.
+        sys.setswitchinterval(_SWITCH)
         await asyncio.to_thread(policy.warmup)
         service.ready = True
         yield

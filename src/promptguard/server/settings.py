@@ -177,7 +177,8 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in Settings.model_fields:
         text = variables.get(PREFIX + name.upper(), "")
-        if not text:
+        if not text or (name == "port" and "://" in text):
+            # Kubernetes sets this one for every service that is called promptguard.
             continue
         if name == "trust" and text == "none":
             values[name] = ()
