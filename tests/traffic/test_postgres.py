@@ -43,16 +43,18 @@ class Server:
         self.url = f"postgresql://guard:{CANARY}@/postgres?host={folder}"
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            command,
-            user=self._user,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
+        # A file and no pipe: nobody waits for the end of what the server inherits.
+        with (self._folder / "told").open("wb") as told:
+            done = subprocess.run(
+                command,
+                user=self._user,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=told,
+                timeout=120,
+            )
+        assert done.returncode == 0, (self._folder / "told").read_text()
 
     def start(self) -> None:
         options = f"-c listen_addresses= -k {self._folder} -F"
