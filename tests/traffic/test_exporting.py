@@ -12,7 +12,7 @@ pytest.importorskip("sqlalchemy", reason="needs the extra capture")
 
 from kept_records import CANARY, record_of
 
-from promptguard import ConfigError
+from promptguard import ConfigError, Verdict
 from promptguard.measure.rows import Source
 from promptguard.traffic import Filters, Traffic, Writer
 from promptguard.traffic.exporting import export, labelling
@@ -46,6 +46,16 @@ def test_json_lines_are_what_calibrate_reads(traffic, tmp_path):
     assert lines[1]["time"] == "2027-01-15T08:00:00.250Z"
     assert {found["guard"] for found in lines[0]["findings"]} == {"pii", "keywords"}
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
+
+
+def test_rows_of_verdicts_without_a_role_have_none(url, tmp_path):
+    out = tmp_path / "traffic.jsonl"
+    with Writer(url) as writer:
+        writer(Verdict("hello"))
+    with Traffic(url) as traffic:
+        export(traffic.texts(), "jsonl", str(out))
+    (row,) = Source(str(out), labelled=False, role="tool")
+    assert row.role == "tool"
 
 
 def test_json_lines_go_to_standard_output(traffic, capsys):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -31,7 +30,7 @@ pytestmark = [
 
 
 class Server:
-    """A PostgreSQL on the loopback interface."""
+    """A PostgreSQL on a socket of its own: while it is down nobody takes its port."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,29 +38,28 @@ class Server:
         self._user = "postgres" if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(folder, self._user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         data = ("-D", str(folder / "data"))
         self._run(INITDB, *data, "-U", "guard", "-A", "trust", "--no-sync")
-        self.url = f"postgresql://guard:{CANARY}@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://guard:{CANARY}@/postgres?host={folder}"
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            command,
-            user=self._user,
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
+        # A file and no pipe: nobody waits for the end of what the server inherits.
+        with (self._folder / "told").open("wb") as told:
+            done = subprocess.run(
+                command,
+                user=self._user,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=told,
+                stderr=told,
+                timeout=120,
+            )
+        assert done.returncode == 0, (self._folder / "told").read_text()
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder}"
+        options = f"-c listen_addresses= -k {self._folder} -F"
         where = ("-D", str(self._folder / "data"), "-l", str(self._folder / "log"))
-        self._run(PG_CTL, *where, "-o", f"{options} -F", "-w", "start")
+        self._run(PG_CTL, *where, "-o", options, "-t", "100", "-w", "start")
 
     def stop(self) -> None:
         where = str(self._folder / "data")

@@ -94,6 +94,8 @@ def test_a_hook_keeps_what_the_library_checks(url, path):
             remove()
     rows = ask(path, "select outcome from promptguard_requests order by key")
     assert rows == [("redacted",), ("blocked",)]
+    ways = ask(path, "select distinct direction, role from promptguard_texts")
+    assert ways == [("unknown", "unknown")]
 
 
 def test_taking_a_record_does_not_wait_for_a_locked_database(url, path):

@@ -71,7 +71,8 @@ def _json_lines(texts: Texts, out: str) -> int:
     with _text_file(out) as file:
         for request, text in texts:
             row = row_of(request, text)
-            if not row["role"]:
+            if row["role"] == "unknown":
+                # Who reads rows knows roles, and may have one for those without.
                 del row["role"]
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from .. import (
     PII,
@@ -32,7 +32,7 @@ from .. import (
     Verdict,
 )
 from ..prices import Prices
-from ..records import Checked, Latency, Outcome, Record, Said
+from ..records import Checked, Direction, Latency, Outcome, Record, Said
 
 __all__ = ["Keeping", "Rows", "Texts"]
 
@@ -273,14 +273,17 @@ class _Cuts:
 
 
 def record_of(verdict: Verdict, request: str, when: float) -> Record:
-    """The record of a verdict that no service made, but a call of the library."""
+    """The record of a verdict that no service made, but a call of the library.
+
+    A verdict does not say which way its text went, nor whose it was.
+    """
     longest = max((seconds for _, seconds in verdict.timings), default=0.0)
     return Record(
         id=request,
         time=when - longest,
         endpoint="",
         outcome=_OUTCOMES[verdict.action],
-        checks=(Checked.of(verdict, "input", ""),),
+        checks=(Checked.of(verdict, cast(Direction, "unknown"), "unknown"),),
         latency=Latency(longest, longest),
         texts=(Said("input", "user", verdict.original, verdict.text),),
     )
