@@ -78,6 +78,7 @@ OWNERS = {
     "_pii": "PII",
     "_profanity": "Profanity",
     "_regex": None,
+    "_respelling": None,
     "_secrets": "Secrets",
     "_trie": None,
     "_wordlists": None,

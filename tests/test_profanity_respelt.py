@@ -13,7 +13,7 @@ GUARD = Profanity()
 SPELT = (
     *("fuq", "phuk", "fukk", "fock off, fxck", "fvck", "fcuker", "mothafuckah"),
     *("shyt", "bytch", "bich", "bicth", "btiches", "biitch", "azzhole", "asshoel"),
-    *("whoore", "wankar", "bastrad", "bastud", "faggit", "nigguh", "dikhead", "kunt"),
+    *("whoore", "wankar", "bastrad", "faggit", "nigguh", "dikhead", "kunt"),
     *("f?ck", "sh&t", "b@tch", "c!nt", "d$ck", "wh+re", "b\u2022tch", "s\u2588\u2588t"),
     *("fu/ck", "bi:tch", "cu=nt", "wh;ore", "sh~t"),
 )

@@ -86,9 +86,8 @@ def simulate(order: Order, out: Path) -> tuple[int, int]:
     missing = [key for key in order.keys if key not in done]
     if not missing:
         return 0, 0
-    client = _client(order.base_url)
     written = left = 0
-    with out.open("a", encoding="utf-8") as lines:
+    with _client(order.base_url) as client, out.open("a", encoding="utf-8") as lines:
         for key in missing:
             row = _asked(client, order, key)
             if row is None:

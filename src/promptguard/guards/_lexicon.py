@@ -145,6 +145,7 @@ class Lexicon:
         self.inner_masks = tree(each for each in self._masks if each[1] & BEFORE)
         self.pieces = tree(self._pieces)
         listed = [*self.whole.items()]
+        self._listed = dict(listed)
         self.whole = respelt | self.whole
         self.known = frozenset({*self.whole, *self.anchors, *self.written})
         stems = {stem for stem, number in self._stems if number & SEVERITY}
@@ -269,7 +270,7 @@ class Lexicon:
         """
         if len(once) < _SHORTEST_BENT or once == word or self._innocent(word):
             return 0
-        if self.whole.get(once, 0) < 2 or known(word):
+        if self._listed.get(once, 0) < 2 or known(word):
             return 0
         return self.judge(once)
 
