@@ -126,7 +126,7 @@ def _options(words: Sequence[str]) -> Iterable[str]:
     """The words of the command line, without folders of this machine."""
     words = iter(words)
     for word in words:
-        if word.partition("=")[0] in ("--out", "--environments"):
+        if word.partition("=")[0] in ("--out", "--environments", "--data"):
             if "=" not in word:
                 next(words, None)
         else:
