@@ -227,8 +227,7 @@ def installed(known: dict[str, Peer], made: dict[str, Environment]) -> list[Row]
         row |= {"MiB": size, "packages": len(packages)}
         if name == OURS:
             ours = size
-        elif ours:
-            row["times ours"] = round(size / ours, 2)
+        row["times ours"] = round(size / ours, 2) if ours and name != OURS else None
         rows.append(row | {"note": peer.note})
     return rows
 
