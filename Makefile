@@ -9,13 +9,16 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
 DOCS_VENV ?= .venv-docs
+# Where the other libraries are installed, and how long they may be measured.
+PEERS ?= .venv-peers
+MINUTES ?= 15
 BIN := $(VENV)/bin
 TRAIN_BIN := $(TRAIN_VENV)/bin
 DOCS_BIN := $(DOCS_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage robustness train-env test-train smoke peers figures docs hooks installed build clean
+.PHONY: help demo test format lint types suite coverage robustness train-env test-train smoke bench figures docs hooks installed build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -67,8 +70,10 @@ test-train: $(TRAIN_VENV)/.train  ## the tests that need torch, MLflow or Metafl
 smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
 	$(TRAIN_BIN)/python -m training run training/configs/release.toml --smoke
 
-peers: $(VENV)/.test  ## other libraries beside this one: time, size, quality
-	$(BIN)/python -m benchmarks.peers
+bench: $(VENV)/.test  ## other libraries beside this one, long texts, threads; MINUTES=15
+	$(BIN)/python -m benchmarks.peers --environments $(PEERS) --minutes $(MINUTES)
+	$(BIN)/python -m benchmarks.plots
+	$(BIN)/python -m benchmarks.pages
 
 figures: $(VENV)/.test  ## pictures and tables of the documents, from the results
 	$(BIN)/python -m benchmarks.plots

@@ -116,9 +116,10 @@ def bars(
     series: Sequence[str],
     rows: Sequence[tuple[str, Sequence[float]]],
     unit: str,
+    left: int = 200,
 ) -> Drawing:
     """Horizontal bars, one for each series in each row, on a logarithmic scale."""
-    left, right, top, step = 200, 90, 84, 16 * len(series) + 12
+    right, top, step = 90, 84, 16 * len(series) + 12
     height = top + step * len(rows) + 40
     drawing = Drawing(760, height, title)
     _head(drawing, title, note)

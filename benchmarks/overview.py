@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .beside import beside, growth
 from .report import RESULTS, Row, table
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
@@ -287,8 +288,27 @@ CHAPTERS = (
         "Beside other libraries",
         "peers",
         "The same texts in one run, each library in an environment of its own "
-        "([how](peers.md)).",
+        "([how](peers.md)). Ratios are taken text by text or round by round: median, "
+        "and in brackets the quartiles; above 1, promptguard is faster or smaller.",
         "python -m benchmarks.peers",
         picture="peers",
+        tables=beside,
+    ),
+    Chapter(
+        "Long texts",
+        "scale",
+        "One call, from a line to a book. A library is asked for longer texts as long "
+        "as a call is not likely to take more than half a minute.",
+        "python -m benchmarks.peers",
+        picture="lengths",
+        tables=growth("Length", "ms median"),
+    ),
+    Chapter(
+        "Many threads",
+        "scale",
+        "One process whose threads call the same guard at once.",
+        "python -m benchmarks.peers",
+        picture="threads",
+        tables=growth("Threads", "a second median"),
     ),
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 import promptguard as pg
 
+from . import scaleplots
 from .drawing import COLOURS, INK, QUIET, Drawing, Line, bars, chart
 from .pages import result
 
@@ -260,6 +261,7 @@ def peers(found: Any) -> Drawing:
         ("median of the ratios",),
         [(name, (row["times ours median"],)) for name, row in rows],
         "times",
+        left=330,
     )
 
 
@@ -269,6 +271,8 @@ PLOTS: dict[str, tuple[str, Callable[[Any], Drawing]]] = {
     "operating-points": ("quality-harmful", operating_points),
     "roc": ("curves", roc),
     "peers": ("peers", peers),
+    "lengths": ("scale", scaleplots.lengths),
+    "threads": ("scale", scaleplots.threads),
 }
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, helper, numpy_helper
 
 __all__ = ["PARTS", "fuse"]
 
-_SELF = re.compile(r"(/bert/encoder/layer\.\d+/attention/self)/")
 PARTS = ("query", "key", "value")
+"""What attention reads, in the order of its biases."""
+
+_SELF = re.compile(r"(/bert/encoder/layer\.\d+/attention/self)/")
 _DOMAIN = "com.microsoft"
 
 
@@ -24,72 +26,50 @@ def fuse(model: ModelProto, heads: int) -> int:
     """Replace the attention of every layer; how many there were.
 
     Args:
-        model: As the export stage writes it; changed in place.
+        model: As the export or the quantize stage writes it; changed in place.
         heads: Attention heads of a layer.
     """
+    graph = model.graph
     layers = dict.fromkeys(
-        match[1] for node in model.graph.node if (match := _SELF.match(node.name))
+        match[1] for node in graph.node if (match := _SELF.match(node.name))
     )
     for name in layers:
-        _layer(model, name, heads)
+        _layer(graph, name, heads)
     if layers:
-        _drop_unused(model)
+        _drop_unused(graph)
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     return len(layers)
 
 
-def _layer(model: ModelProto, name: str, heads: int) -> None:
-    graph = model.graph
+def _layer(graph: GraphProto, name: str, heads: int) -> None:
     held = {w.name: w for w in graph.initializer}
-    own = [node for node in graph.node if node.name.startswith(f"{name}/")]
-    by_name = {node.name: node for node in own}
-    products = [by_name[f"{name}/{part}/MatMul"] for part in PARTS]
-    biases = [_bias(by_name[f"{name}/{part}/Add"], held) for part in PARTS]
-    # What the heads are joined into, which the next product reads.
-    (output,) = (
-        node.output[0]
-        for node in own
-        if node.op_type == "Reshape" and _leaves(model, node, name)
-    )
-    graph.initializer.append(
-        numpy_helper.from_array(np.concatenate(biases), f"{name}/bias")
-    )
+    named = {node.name: node for node in graph.node}
+    sums = [named[f"{name}/{part}/Add"] for part in PARTS]
+    biases = [next(i for i in node.input if i in held) for node in sums]
+    read = [next(i for i in node.input if i not in held) for node in sums]
+    values = [numpy_helper.to_array(held[bias]) for bias in biases]
+    together = numpy_helper.from_array(np.concatenate(values), f"{name}/bias")
+    graph.initializer.append(together)
+    # The last of them joins the heads again.
+    place, joined = [
+        (place, node)
+        for place, node in enumerate(graph.node)
+        if node.op_type == "Reshape" and node.name.startswith(f"{name}/")
+    ][-1]
     attention = helper.make_node(
         "MultiHeadAttention",
-        [*(product.output[0] for product in products), f"{name}/bias"],
-        [output],
+        [*read, together.name],
+        [joined.output[0]],
         name=f"{name}/MultiHeadAttention",
         domain=_DOMAIN,
         num_heads=heads,
     )
-    places = [n for n, node in enumerate(graph.node) if node.name in by_name]
-    kept = {node.name for node in products}
-    nodes = [
-        node for node in graph.node if node.name not in by_name or node.name in kept
-    ]
-    last = graph.node[places[-1]].name
-    after = next(n for n, node in enumerate(nodes) if node.name == products[-1].name)
-    assert last not in kept
-    nodes.insert(after + 1, attention)
-    del graph.node[:]
-    graph.node.extend(nodes)
+    graph.node.remove(joined)
+    graph.node.insert(place, attention)
 
 
-def _bias(node: NodeProto, held: dict[str, object]) -> np.ndarray:
-    (name,) = (name for name in node.input if name in held)
-    return numpy_helper.to_array(held[name])
-
-
-def _leaves(model: ModelProto, node: NodeProto, name: str) -> bool:
-    return any(
-        node.output[0] in other.input and not other.name.startswith(f"{name}/")
-        for other in model.graph.node
-    )
-
-
-def _drop_unused(model: ModelProto) -> None:
+def _drop_unused(graph: GraphProto) -> None:
     """Take out what nothing reads any more."""
-    graph = model.graph
     wanted = {output.name for output in graph.output}
     kept = []
     for node in reversed(graph.node):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, numpy_helper
 from safetensors.numpy import save_file
 
-from promptguard.errors import ModelError
+from promptguard import ModelError
 from promptguard.runtime.bundle import Bundle
 
 from .errors import PipelineError

@@ -1,26 +1,33 @@
 """Other libraries beside promptguard, each in its own environment, in one run.
 
-    python -m benchmarks.peers                     everything
+    python -m benchmarks.peers                     everything, about a quarter hour
+    python -m benchmarks.peers --minutes 8         about so long: fewer repetitions
     python -m benchmarks.peers --only presidio     one of them
     python -m benchmarks.peers --make              only the environments
 
-The environments are made on first use and kept in .venv-peers (about 700 MB), or in the
-folder of --environments. Writes results/peers.json and .md.
+The environments are made on first use and kept in .venv-peers (about 4 GB), or in the
+folder of --environments. A run that was cut goes on where it was when it is started
+again within two hours. Writes results/peers.json and scale.json, and .md beside them.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
 from pathlib import Path
 
-from ..report import Row, arguments, publish, spread
-from .environments import ROOT, Environment, make
-from .peer import OURS, TASKS, Peer, peers
-from .processes import Worker, cold, imports
+from ..report import Row, arguments, publish
+from .environments import DONE, ROOT, Environment, make
+from .fresh import first_answers, importing
+from .kept import Progress, Remembering
+from .peer import OURS, TASKS, UNTIMED, Peer, peers
+from .processes import Worker
 from .quality import QUALITY
+from .scale import GROWING, LENGTHS, by_length, by_threads
 from .texts import texts
-from .timing import side_by_side
+from .timing import by_tokens, side_by_side
+
+COMMAND = "python -m benchmarks.peers"
+USUAL = 15.0
 
 
 def main() -> int:
@@ -30,57 +37,183 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
     parser.add_argument("--only", nargs="+", choices=sorted(known), metavar="PEER")
     parser.add_argument("--make", action="store_true", help="only the environments")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    parser.add_argument(
+        "--find", action="store_true", help="only what peers find, kept for later runs"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=USUAL,
+        metavar="M",
+        help=f"about how long it may take on a quiet machine (default {USUAL:g})",
+    )
     chosen = parser.parse_args()
     if chosen.only:
         known = {n: p for n, p in known.items() if n in {OURS, *chosen.only}}
     chosen.environments.mkdir(parents=True, exist_ok=True)
     made = {}
     for name, peer in known.items():
-        print(f"environment: {name}", file=sys.stderr, flush=True)
+        _say(f"environment: {name}")
         made[name] = make(peer, chosen.environments.absolute())
     if chosen.make:
         for name, environment in made.items():
             print(f"{name}: {environment.problem or 'ready'}")
         return 0
-    rounds, seconds = (2, 0.3) if chosen.quick else (chosen.rounds, chosen.seconds)
-    sections = {"The peers": installed(known, made)}
-    there = {name: env for name, env in made.items() if not env.problem}
-    sections["A fresh process"] = fresh(known, there, rounds)
-    workers = {name: Worker(name, environment) for name, environment in there.items()}
-    problems: list[Row] = []
-    ready: dict[str, list[Worker]] = {}
-    for task in TASKS:
-        ready[task] = _ready(task, known, workers, problems)
-    for task, title in TASKS.items():
-        if any(worker.name == OURS for worker in ready[task]):
-            timed = side_by_side(task, ready[task], seconds)
-            sections[f"Time of a call: {title}"] = timed
-    for heading, (task, measure) in QUALITY.items():
-        print(f"quality: {heading}", file=sys.stderr, flush=True)
-        found = measure(ready[task], chosen.data, chosen.quick)
-        for title, rows in found.items():
-            sections[f"Quality: {heading}: {title}"] = rows
-    for worker in workers.values():
-        problems += [
-            {"peer": worker.name, "task": task, "problem": problem}
-            for task, problem in worker.problems.items()
-            if not any(
-                row["peer"] == worker.name and row["task"] == task for row in problems
-            )
-        ]
-        worker.close()
-    if problems:
-        sections["What could not be run"] = problems
-    command = "python -m benchmarks.peers"
-    publish("peers", "Other libraries, side by side", sections, chosen, command)
+    progress = Progress(chosen.environments / "progress.json", _state(made, chosen))
+    run = Run(known, made, progress, 0.05 if chosen.quick else chosen.minutes / USUAL)
+    try:
+        if chosen.find:
+            for heading in QUALITY:
+                run.quality(heading, chosen.data, chosen.quick)
+            return 0
+        sections, growth = run.everything(chosen.data, chosen.quick)
+    finally:
+        run.close()
+    publish("peers", "Other libraries, side by side", sections, chosen, COMMAND)
+    publish("scale", "How the cost grows", growth, chosen, COMMAND)
+    progress.close()
     return 0
+
+
+class Run:
+    """One run over all parts; ``share`` is how much of the usual time there is."""
+
+    def __init__(
+        self,
+        known: dict[str, Peer],
+        made: dict[str, Environment],
+        progress: Progress,
+        share: float,
+    ) -> None:
+        self.known = known
+        self.made = made
+        self.there = {name: env for name, env in made.items() if not env.problem}
+        self.progress = progress
+        self.share = share
+        self.problems: dict[tuple[str, str], str] = {}
+        self._workers: dict[str, Worker] = {}
+        self._ready: dict[str, list[Worker]] = {}
+
+    def everything(
+        self, data: Path, quick: bool
+    ) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+        """The sections of the two files."""
+        sections = {"The peers": installed(self.known, self.made)}
+        rounds = 1 if quick else max(2, round(5 * self.share))
+        seconds = 120 * self.share
+        fresh = (self.known, self.there, rounds, seconds)
+        sections["Import"] = self._once("Import", lambda: importing(*fresh))
+        heading = "From a fresh process to its first answer"
+        sections[heading] = self._once(heading, lambda: first_answers(*fresh))
+        for task, title in TASKS.items():
+            heading = f"Time of a call: {title}"
+            rows = self._once(heading, lambda task=task: self._times(task))
+            if rows:
+                sections[heading] = rows
+        heading = "Time of a classifier, by tokens"
+        sections[heading] = self._once(heading, self._tokens)
+        for name in QUALITY:
+            for title, rows in self.quality(name, data, quick).items():
+                sections[f"Quality: {name}: {title}"] = rows
+        growth = self._growth(quick)
+        problems = self._once("problems", self._problems)
+        if problems:
+            sections["What could not be run"] = problems
+        return sections, growth
+
+    def quality(self, name: str, data: Path, quick: bool) -> dict[str, list[Row]]:
+        """What each peer finds, where both do the job; it takes no part in times."""
+        _say(f"quality: {name}")
+        task, measure = QUALITY[name]
+        asked = [
+            Remembering(worker, self.there[worker.name].folder)
+            for worker in self.ready(task)
+        ]
+        for extra in UNTIMED if task in UNTIMED else ():
+            self.ready(extra)
+        found = measure(asked, data, quick)
+        for worker in asked:
+            worker.save()
+        return found
+
+    def ready(self, task: str) -> list[Worker]:
+        """The workers that do the task, ours first; asked once, so that they can."""
+        if task not in self._ready:
+            self._ready[task] = []
+            first = next(texts("injection" if task in UNTIMED else task, 100, "first"))
+            for name in self.there:
+                if task not in self.known[name].tasks:
+                    continue
+                if name not in self._workers:
+                    self._workers[name] = Worker(name, self.there[name])
+                answer = self._workers[name].ask(task, first)
+                if "problem" in answer:
+                    self.problems[name, task] = answer["problem"]
+                else:
+                    self._ready[task].append(self._workers[name])
+        return self._ready[task]
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers.values():
+            worker.close()
+
+    def _once(self, heading: str, measure) -> list[Row]:  # type: ignore[no-untyped-def]
+        _say(heading)
+        return self.progress.section(heading, measure)
+
+    def _times(self, task: str) -> list[Row]:
+        workers = self.ready(task)
+        if not any(worker.name == OURS for worker in workers):
+            return []
+        return side_by_side(task, workers, 4 * self.share)
+
+    def _tokens(self) -> list[Row]:
+        workers = self.ready("tokens")
+        if not any(worker.name == OURS for worker in workers):
+            return []
+        from tokenizers import Tokenizer
+
+        from .deberta import TOKENIZER
+
+        tokenizer = Tokenizer.from_file(str(TOKENIZER))
+        return by_tokens(
+            workers, 6 * self.share, lambda text: len(tokenizer.encode(text).ids)
+        )
+
+    def _growth(self, quick: bool) -> dict[str, list[Row]]:
+        sections = {}
+        lengths = LENGTHS[:5] if quick else LENGTHS
+        for task in GROWING:
+            heading = f"Length: {TASKS[task]}"
+            sections[heading] = self._once(
+                heading,
+                lambda task=task: by_length(
+                    task, self.ready(task), 32 * self.share, lengths
+                ),
+            )
+        for task in GROWING:
+            heading = f"Threads, texts of 1,000 characters: {TASKS[task]}"
+            sections[heading] = self._once(
+                heading,
+                lambda task=task: by_threads(task, self.ready(task), 0.4 * self.share),
+            )
+        return {heading: rows for heading, rows in sections.items() if rows}
+
+    def _problems(self) -> list[Row]:
+        for worker in self._workers.values():
+            for task, problem in worker.problems.items():
+                self.problems.setdefault((worker.name, task), problem)
+        return [
+            {"peer": name, "task": task, "problem": problem}
+            for (name, task), problem in self.problems.items()
+        ]
 
 
 def installed(known: dict[str, Peer], made: dict[str, Environment]) -> list[Row]:
     """What each one weighs, or why it is not there."""
     rows: list[Row] = []
+    ours = None
     for name, peer in known.items():
         row: Row = {"peer": name}
         if made[name].problem:
@@ -88,64 +221,29 @@ def installed(known: dict[str, Peer], made: dict[str, Environment]) -> list[Row]
             continue
         packages = made[name].packages()
         wanted = [r.partition("==")[0] for r in peer.requirements] or [OURS + "-llm"]
-        row["version"] = packages.get(wanted[0].replace("-", "_"), "?")
-        row |= {"MiB": made[name].mebibytes(), "packages": len(packages)}
+        distribution = wanted[0].partition("[")[0].replace("-", "_")
+        row["version"] = packages.get(distribution, "?")
+        size = made[name].mebibytes()
+        row |= {"MiB": size, "packages": len(packages)}
+        if name == OURS:
+            ours = size
+        row["times ours"] = round(size / ours, 2) if ours and name != OURS else None
         rows.append(row | {"note": peer.note})
     return rows
 
 
-def fresh(
-    known: dict[str, Peer], there: dict[str, Environment], rounds: int
-) -> list[Row]:
-    """What an import costs, and how long it takes to the first answer, in turn."""
-    walls: dict[str, list[float]] = {name: [] for name in there}
-    cpus: dict[str, list[float]] = {name: [] for name in there}
-    bare: dict[str, list[float]] = {name: [] for name in there}
-    colds: dict[str, list[tuple[float, float | None]]] = {name: [] for name in there}
-    for name, environment in there.items():
-        imports(known[name].imports, environment)  # compiles, and fills the caches
-    for number in range(rounds):
-        for name, environment in there.items():
-            bare[name].append(imports("", environment)[1])
-            wall, cpu = imports(known[name].imports, environment)
-            walls[name].append(wall)
-            cpus[name].append(cpu)
-            if number < 3:
-                task = next(iter(known[name].tasks))
-                colds[name].append(cold(name, environment, task))
-    rows: list[Row] = []
-    ours = statistics.median(cpus[OURS]) - statistics.median(bare[OURS])
-    for name in there:
-        above = statistics.median(cpus[name]) - statistics.median(bare[name])
-        row: Row = {"peer": name, "import ms": round(statistics.median(walls[name]), 1)}
-        row |= {f"import cpu ms {k}": v for k, v in spread(cpus[name], 1).items()}
-        row["cpu ms above bare"] = round(above, 1)
-        row["times ours"] = (
-            round(above / ours, 1) if name != OURS and ours > 0 else None
-        )
-        row["task"] = next(iter(known[name].tasks))
-        row["first answer ms"] = round(statistics.median(c[0] for c in colds[name]), 1)
-        peaks = [peak for _, peak in colds[name] if peak is not None]
-        row["peak MiB"] = round(statistics.median(peaks), 1) if peaks else None
-        rows.append(row)
-    return rows
+def _state(made: dict[str, Environment], chosen) -> list[str]:  # type: ignore[no-untyped-def]
+    """What has to be the same for a run to go on."""
+    state = [str(chosen.minutes), str(chosen.quick), str(chosen.only), sys.version]
+    for name, environment in made.items():
+        done = environment.folder / DONE
+        there = done.read_text("utf-8") if done.is_file() else environment.problem
+        state.append(f"{name}\n{there}")
+    return state
 
 
-def _ready(
-    task: str, known: dict[str, Peer], workers: dict[str, Worker], problems: list[Row]
-) -> list[Worker]:
-    """The workers that do the task, ours first."""
-    found = []
-    for name, worker in workers.items():
-        if task not in known[name].tasks:
-            continue
-        answer = worker.ask(task, next(texts(task, 100)))
-        if "problem" in answer:
-            row = {"peer": name, "task": task, "problem": answer["problem"]}
-            problems.append(row)
-        else:
-            found.append(worker)
-    return found
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

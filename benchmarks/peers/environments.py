@@ -75,6 +75,8 @@ def make(peer: Peer, home: Path) -> Environment:
         problem = _install(folder, requirements)
         if problem:
             return Environment(folder, problem)
+    if peer.prepare:
+        _prepare(peer, Environment(folder))
     done.write_text(wanted, "utf-8")
     return Environment(folder)
 
@@ -96,6 +98,12 @@ def _install(folder: Path, requirements: tuple[str, ...]) -> str:
             return _reason(done.stderr)
     done = subprocess.run([*pip, *requirements], capture_output=True, text=True)
     return _reason(done.stderr) if done.returncode else ""
+
+
+def _prepare(peer: Peer, environment: Environment) -> None:
+    """Run what makes files for it; its adapter says so where they are missing."""
+    command = [environment.python, "-m", peer.prepare, environment.folder.absolute()]
+    subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
 
 
 def _reason(said: str) -> str:

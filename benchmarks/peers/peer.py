@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from . import adapters
 
-__all__ = ["OURS", "TASKS", "Find", "Missing", "Peer", "Span", "peers"]
+__all__ = ["OURS", "TASKS", "UNTIMED", "Find", "Missing", "Peer", "Span", "peers"]
 
 # Start, end and label; a peer that says yes or no about a text gives all of it.
 Span = tuple[int, int, str]
@@ -17,11 +17,18 @@ Find = Callable[[str], Sequence[Span]]
 
 OURS = "promptguard"
 TASKS = {
-    "pii": "PII: everything that is found without being asked for by name",
-    "pii_common": "PII: mail, phone, card, IBAN and IP only",
-    "secrets": "Secrets",
-    "profanity": "Profanity",
+    "injection": "prompt injection, learned",
+    "pii": "PII, all that is on by default",
+    "pii_common": "mail, phone, card, IBAN, IP",
+    "secrets": "secrets",
+    "profanity": "profanity",
+    "invisible": "invisible characters",
+    "urls": "links to other hosts",
+    "keywords": "three keywords",
+    "regex": "a regular expression",
 }
+# Timed by tokens, or for the sake of what is found; random weights find nothing.
+UNTIMED = ("tokens", "injection_user", "injection_tool")
 
 
 class Missing(Exception):
@@ -39,6 +46,7 @@ class Peer:
         imports: The module that a user imports.
         tasks: For each task a function that makes the finder: it may take as long as
             it likes; the finder is what is timed.
+        prepare: A module that its environment runs once, with a folder to write to.
         note: What a reader has to know to judge the figures.
     """
 
@@ -46,6 +54,7 @@ class Peer:
     tasks: Mapping[str, Callable[[], Find]]
     requirements: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
+    prepare: str = ""
     note: str = ""
     name: str = field(default="", init=False)
 

@@ -48,11 +48,15 @@ class Worker:
             text=True,
         )
 
-    def ask(self, task: str, text: str) -> dict[str, Any]:
-        """The answer of the process; a ``problem`` if it has none."""
+    def ask(self, task: str, text: str, **more: Any) -> dict[str, Any]:
+        """The answer of the process; a ``problem`` if it has none.
+
+        With ``texts`` and ``threads``: how long these took together.
+        """
+        question = {"task": task, "text": text, **more}
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps({"task": task, "text": text}) + "\n")
+            self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:
@@ -65,7 +69,14 @@ class Worker:
     def close(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
-        self._process.wait(timeout=60)
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            # Some libraries take their time to end; nothing is asked of them any more.
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def imports(module: str, environment: Environment) -> tuple[float, float]:

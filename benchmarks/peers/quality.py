@@ -126,6 +126,25 @@ def secrets(workers: Sequence[Worker], data: Path, quick: bool) -> dict[str, lis
     return {"Lines with a secret, and lines without": rows} if rows else {}
 
 
+def injection(
+    workers: Sequence[Worker], data: Path, quick: bool
+) -> dict[str, list[Row]]:
+    """Attacks and benign texts of public test sets, each at its own threshold."""
+    rows: list[Row] = []
+    for name in (
+        "deepset_test",
+        "piguard_valid",
+        "notinject",
+        "wildguard_benign",
+        "xstest_safe",
+        "bipia_indirect_test",
+    ):
+        lines = _read(data / f"benchmarks/injection/{name}.jsonl.gz", quick)
+        task = "injection_tool" if name.startswith("bipia") else "injection_user"
+        rows += _shares(workers, task, name, lines)
+    return {"Attacks, and texts without, at the thresholds as shipped": rows}
+
+
 def profanity(
     workers: Sequence[Worker], data: Path, quick: bool
 ) -> dict[str, list[Row]]:
@@ -182,6 +201,7 @@ def _read(path: Path, quick: bool) -> list[dict[str, Any]]:
 Measure = Callable[[Sequence[Worker], Path, bool], dict[str, list[Row]]]
 QUALITY: dict[str, tuple[str, Measure]] = {
     "PII": ("pii_common", pii),
+    "Prompt injection": ("injection_user", injection),
     "Secrets": ("secrets", secrets),
     "Profanity": ("profanity", profanity),
 }

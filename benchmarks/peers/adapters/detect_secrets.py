@@ -9,6 +9,7 @@ import atexit
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import get_ident
 
 from ..peer import Find, Peer
 
@@ -22,9 +23,10 @@ def secrets() -> Find:
     from detect_secrets.settings import default_settings
 
     _OPEN.enter_context(default_settings())
-    file = Path(_OPEN.enter_context(TemporaryDirectory())) / "text"
+    folder = Path(_OPEN.enter_context(TemporaryDirectory()))
 
     def find(text: str) -> list[tuple[int, int, str]]:
+        file = folder / str(get_ident())
         file.write_text(text, encoding="utf-8", errors="replace")
         found = []
         for secret in scan_file(str(file)):
