@@ -261,7 +261,7 @@ def test_a_scan_adds_the_verdict_of_each_row(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_a_scan_that_was_stopped_goes_on(tmp_path):
     source, out = tmp_path / "in.csv", tmp_path / "out.csv"
-    table(source, 400)
+    table(source, 8000)
     journal = tmp_path / "out.csv.journal"
     asked = command(EXAMPLES / "batch_scan.py", source, "--out", out)
     process = subprocess.Popen(asked, stderr=subprocess.PIPE, env=environment())
@@ -279,8 +279,8 @@ def test_a_scan_that_was_stopped_goes_on(tmp_path):
         file.write(b'{"verdict_action": "al')
     before = journal.read_bytes().count(b"\n") - 1
     done = run(EXAMPLES / "batch_scan.py", source, "--out", out)
-    assert f"going on after {before} of 400 rows" in done.stdout
-    expected = ["block" if n % 7 == 3 else "allow" for n in range(400)]
+    assert f"going on after {before} of 8,000 rows" in done.stdout
+    expected = ["block" if n % 7 == 3 else "allow" for n in range(8000)]
     assert [row["verdict_action"] for row in verdicts(out)] == expected
     assert not journal.exists()
 

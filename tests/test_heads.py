@@ -101,6 +101,7 @@ def test_three_guards_run_the_model_once_for_each_window(
     class Counting:
         def __init__(self, session: Any) -> None:
             self.session = session
+            self.get_inputs = session.get_inputs
 
         def run(self, names: list[str], feed: dict[str, Any]) -> Any:
             runs.append(feed["input_ids"].shape[1])

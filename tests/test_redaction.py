@@ -41,6 +41,7 @@ GUARDS: dict[str, Guard] = {
     "Regex": pg.Regex(r"\bTKT-\d{4,8}\b", action=REDACT),
     "Canary": pg.Canary(PROMPT, token="qwrtplkjhgfdsmnb", action=REDACT),
     "Code": pg.Code(action=REDACT),
+    "Disclosure": pg.Disclosure(action=pg.Action.REDACT),
     "Profanity": pg.Profanity(),
 }
 # Words and patterns have edges that may hold beside a placeholder and not beside what

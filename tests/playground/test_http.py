@@ -187,7 +187,7 @@ def test_the_command_serves_prints_no_text_and_ends_with_control_c():
                 error.close()
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "stays on this machine" in more
     assert CANARY not in more + out + err

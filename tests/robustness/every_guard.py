@@ -23,6 +23,7 @@ PATTERNS: dict[str, Guard] = {
     "Language": pg.Language(("en", "fr")),
     "MaxLength": pg.MaxLength(100_000),
     "PII": pg.PII(),
+    "Disclosure": pg.Disclosure(),
     "Profanity": pg.Profanity(),
     "Refusal": pg.Refusal(),
     "Regex": pg.Regex(r"\bTKT-\d{4,8}\b"),

@@ -59,7 +59,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     encoder = SimpleNamespace(encode=lambda text: Encoded((), 1.0))
     monkeypatch.setattr(infer, "Bundle", Bundle)
     monkeypatch.setattr(infer, "Encoder", lambda *arguments: encoder)
-    monkeypatch.setattr(infer, "_session", lambda bundle, threads: None)
+    session = SimpleNamespace(get_inputs=list)
+    monkeypatch.setattr(infer, "_session", lambda bundle, threads: session)
     monkeypatch.setattr(infer, "load_calibration", counted)
     monkeypatch.setattr(infer, "_models", {})
     return read

@@ -14,7 +14,7 @@ from training import config as configuration
 from training.rows import Source
 
 ROOT = Path(__file__).parents[2] / "training"
-OTHERS = ("requests", "comments", "statements")
+OTHERS = ("requests", "comments", "narratives", "statements")
 FILES = sorted(
     path for path in (ROOT / "data").rglob("*.jsonl") if path.parent.name not in OTHERS
 )
