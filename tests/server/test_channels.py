@@ -30,6 +30,15 @@ CODED = base64.b64encode(f"A file with {WORD} in its first line. {'x' * 60}".enc
 FILE = f"data:text/plain;base64,{CODED.decode()}"
 
 
+# A letter of the word as a percent sign says it.
+ESCAPED = WORD.replace("h", "%68", 1)
+
+
+def coded(encoding: str, before: str = "") -> str:
+    data = f"{before}A café with {WORD} in it. {'x' * 60}".encode(encoding)
+    return f"data:text/plain;base64,{base64.b64encode(data).decode()}"
+
+
 def call(name: str = "look", arguments: str = "{}", **more: Any) -> Body:
     said = {"name": name, "arguments": arguments}
     return {"id": "call_1", "type": "function", "function": said, **more}
@@ -124,6 +133,14 @@ INPUT: dict[str, dict[str, Body]] = {
             type="image_url", image_url={"url": "https://e.org"}, caption=WORD
         ),
         "file of text": part(type="file", file={"file_data": FILE, "filename": "a"}),
+        "file of Latin-1 text": part(type="file", file={"file_data": coded("latin-1")}),
+        "file of UTF-16 text": part(type="file", file={"file_data": coded("utf-16")}),
+        "file of text with a zero byte": part(
+            type="file", file={"file_data": coded("utf-8", "\0")}
+        ),
+        "address that holds text": part(
+            type="file", file={"file_data": f"data:text/plain,the%20{ESCAPED}"}
+        ),
         "file name": part(type="file", file={"file_id": "f", "filename": WORD}),
         "audio transcript": turns(
             {"role": "assistant", "audio": {"id": "a", "transcript": WORD}}
@@ -136,6 +153,8 @@ INPUT: dict[str, dict[str, Body]] = {
             parameters={"type": "object", "properties": {"q": {"description": WORD}}}
         ),
         "parameter enum": tool(parameters={"properties": {"q": {"enum": [WORD]}}}),
+        "parameter that is a word": tool(parameters={"properties": {WORD: {}}}),
+        "key that is a word": {"metadata": {WORD: "1"}},
         "parameter name": tool(parameters={"properties": {f"{WORD} of": {}}}),
         "old functions": {"functions": [{"name": "look", "description": WORD}]},
         "response format": {
@@ -148,6 +167,7 @@ INPUT: dict[str, dict[str, Body]] = {
         "stop": {"stop": [WORD]},
         "id of the user": {"user": f"mx {WORD}"},
         "metadata": {"metadata": {"about": WORD}},
+        "passages": {"documents": [{"text": f"A page about {WORD}."}]},
         "metadata key": {"metadata": {f"about {WORD}": "x"}},
         "model": {"model": f"a model called {WORD}"},
         "unknown parameter": {"extra": {"deep": [{"er": WORD}]}},
@@ -398,6 +418,14 @@ OUTPUT: dict[str, dict[str, Callable[[], Body]]] = {
                 "name": "open_sesame",
                 "call_id": "c",
                 "arguments": "{}",
+            }
+        ),
+        "custom call name": lambda: response(
+            {
+                "type": "custom_tool_call",
+                "name": "open_sesame",
+                "call_id": "c",
+                "input": "a",
             }
         ),
         "unknown field": lambda: response(notes=[SAYS]),

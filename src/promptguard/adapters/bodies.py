@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 from ..errors import ConfigError
 from ..items import Part
@@ -29,12 +32,29 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][\w.:/@+=-]{0,255}", re.ASCII)
 _LABELS = frozenset("detail format id model object role status type".split())
 _KEY = re.compile(r"[\w$.:/@+-]{1,64}", re.ASCII)
 _TURNS = ("messages", "input")
-# What is not the developer's own word, outside of messages.
-_USERS = frozenset("input prediction prompt query suffix".split())
+# Outside of messages, what an application says and its users do not.
+_DEVELOPERS = frozenset(
+    "function_call functions instructions model response_format stop text tool_choice "
+    "tools".split()
+)
+# Where servers that know more than OpenAI take passages from.
+_PASSAGES = frozenset("context documents passages".split())
+# One word, which tells a model nothing and is most of what settings are.
+_WORD = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+# The keys that every body has, which say nothing of anybody.
+_PROTOCOL = frozenset(
+    "arguments call_id content description file function id image_url index items "
+    "name output parameters properties required role strict text tool_call_id "
+    "tool_calls type url".split()
+)
 _MEDIA = frozenset(
     "b64_json blob data file_data image_url inline_data input_image url".split()
 )
-_DATA_URL = re.compile(r"data:[^,;\s]{0,100}(?:;[^,;\s]{1,100}){0,4},")
+_DATA_URL = re.compile(r"data:[^,;\s]{0,100}(?:;[^,;\s]{1,100}){0,4},", re.IGNORECASE)
+_TEXT_TYPE = re.compile(
+    r"data:(?:text/|application/(?:[\w.-]+\+)?(?:json|xml|yaml|x-yaml|javascript)|[;,])",
+    re.IGNORECASE,
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]*={0,2}\s*")
 # No name and no word is this long, so it is media and not a text that looks like it.
 _LEAST_MEDIA = 64
@@ -86,6 +106,8 @@ def read_body(
     for path, key, role in _odd_keys(body, turns):
         # What is found in a key cannot be replaced there, so it blocks.
         parts.append(Part(path, key, role, form="fixed"))
+    if keys := _plain_keys(body, turns):
+        parts.append(Part((1,), "\n".join(keys), "developer", form="fixed"))
     return Found(tuple(parts), history)
 
 
@@ -133,13 +155,22 @@ def _odd_keys(
             yield path, key, role
 
 
+def _plain_keys(body: Mapping[str, Any], turns: Mapping[Path, str]) -> list[str]:
+    """The keys that are names, each once, below those of the protocol."""
+    found = dict.fromkeys(
+        path[-1]
+        for path, _, _ in _values(body, turns)
+        if len(path) > 2 and isinstance(path[-1], str)
+    )
+    return [key for key in found if key not in _PROTOCOL and _KEY.fullmatch(key)]
+
+
 def _values(
     body: Mapping[str, Any], turns: Mapping[Path, str]
 ) -> Iterator[tuple[Path, Any, str]]:
     """Every value in a body, as far as it is to be read."""
     todo: list[tuple[Path, Any, str]] = [
-        ((1, key), value, "user" if key in _USERS else "developer")
-        for key, value in reversed([*body.items()])
+        ((1, key), value, _whose(key)) for key, value in reversed([*body.items()])
     ]
     while todo:
         path, value, role = todo.pop()
@@ -156,6 +187,13 @@ def _values(
             todo += reversed(inner)
 
 
+def _whose(key: str) -> str:
+    """Whose word a field is; of one that nobody has heard of, the user's."""
+    if key in _PASSAGES:
+        return "retrieved"
+    return "developer" if key in _DEVELOPERS else "user"
+
+
 def _part(path: Path, text: str, role: str, names: frozenset[str]) -> Iterator[Part]:
     """What is to be read of a string that is no message's text."""
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
@@ -168,6 +206,8 @@ def _part(path: Path, text: str, role: str, names: frozenset[str]) -> Iterator[P
     elif key in _MEDIA and (media := _media(text)) is not None:
         if media:
             yield Part(path, media, role, form="fixed")
+    elif path[1] not in (*_TURNS, "prompt") and _WORD.fullmatch(text):
+        yield Part(path, text, "developer")
     else:
         yield Part(path, text, role)
 
@@ -176,16 +216,31 @@ def _media(text: str) -> str | None:
     """What media says that is text after all; empty for none, None for no media."""
     head = _DATA_URL.match(text)
     data = text[head.end() :] if head else text
-    if head and not head[0].endswith(";base64,"):
-        return text
+    if head and not head[0].lower().endswith(";base64,"):
+        return unquote(data)
     if not _BASE64.fullmatch(data) or (not head and len(data) < _LEAST_MEDIA):
         return None
     try:
         plain = base64.b64decode(data.replace("-", "+").replace("_", "/") + "==")
-        said = plain.decode()
     except (ValueError, binascii.Error):
         return ""
+    if head and _TEXT_TYPE.match(head[0]):
+        # It says that it is text, so it is read, whatever it is written in.
+        return _decoded(plain)
+    try:
+        said = plain.decode()
+    except ValueError:
+        return ""
     return "" if "\0" in said else said
+
+
+def _decoded(data: bytes) -> str:
+    """Bytes as text: by their mark, as UTF-8, or byte by byte."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if wide else ("utf-8-sig",):
+        with suppress(ValueError):
+            return data.decode(encoding).replace("\0", "")
+    return data.decode("latin-1").replace("\0", "")
 
 
 def _kind(value: object) -> str:
@@ -307,11 +362,18 @@ def _called(value: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
     response = value.get("response")
     owner = response if isinstance(response, dict) else value
     for item in (*_list(owner.get("output")), value.get("item"), value):
-        if isinstance(item, dict) and item.get("arguments") is not None:
+        if isinstance(item, dict) and _calls(item):
             name = item.get("name")
             if isinstance(name, str) and name:
                 # Said again whole, never bit by bit.
                 yield object(), name
+
+
+def _calls(item: Mapping[str, Any]) -> bool:
+    """Whether an item calls a tool by its name."""
+    kind = item.get("type")
+    named = isinstance(kind, str) and kind.endswith("_call")
+    return named or item.get("arguments") is not None
 
 
 def _list(value: Any) -> list[Any]:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -130,6 +131,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
+    _see_that_it_is_free(settings.host, settings.port)
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
@@ -155,6 +157,22 @@ def _serve(chosen: argparse.Namespace) -> int:
     target = "promptguard.server.app:from_environment"
     uvicorn.run(target, factory=True, workers=settings.workers, **options)
     return 0
+
+
+def _see_that_it_is_free(host: str, port: int) -> None:
+    """Tell in one line that somebody else listens there."""
+    from .. import ConfigError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another "
+                "with --host and --port"
+            ) from None
 
 
 def _say(message: str) -> None:

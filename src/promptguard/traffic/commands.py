@@ -118,6 +118,14 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     )
 
 
+# Filters that a mistyped value would answer with nothing.
+_VALUES = {
+    "outcome": ("allowed", "flagged", "redacted", "blocked", "refused", "failed"),
+    "direction": ("input", "output"),
+    "action": ("allow", "flag", "redact", "block"),
+}
+
+
 def _add_filters(command: argparse.ArgumentParser) -> None:
     add = command.add_argument_group("filters").add_argument
     add("--since", metavar="TIME", help="2026-01-31T12:00 (UTC), or 24h for that ago")
@@ -136,7 +144,8 @@ def _add_filters(command: argparse.ArgumentParser) -> None:
         ("guard", "which found something"),
         ("label", "of what was found"),
     ):
-        add(f"--{name}", metavar=name.upper(), help=what)
+        known = _VALUES.get(name)
+        add(f"--{name}", metavar=name.upper(), choices=known, help=what)
     add("--min-score", type=float, metavar="P", help="of what was found, 0 to 1")
     add("--max-score", type=float, metavar="P", help="likewise")
 
