@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,10 +151,13 @@ class Mine:
     Args:
         hard: Rows with a larger loss, in nats, are all kept; 0 keeps every row.
         others: Share of the other rows that is kept.
-        whole: Sources that are kept whole.
+        odd: Rows with a larger loss are left out: the model is sure of the opposite,
+            and in public data that is more often a wrong label than a lesson.
+        whole: Sources that are kept whole, odd rows included.
     """
 
     hard: float = 0.0
+    odd: float = math.inf
     others: float = 0.25
     whole: tuple[str, ...] = ()
 

@@ -1,25 +1,27 @@
-"""Attention as one operator instead of thirty.
+"""The graph in the shape that ONNX Runtime is fastest at, with the same numbers.
 
-The export writes out how heads are cut and joined; ONNX Runtime has an operator for all
-of it, which adds the biases, needs no transposed copies, and keeps the products of
-queries and keys in the cache (com.microsoft.MultiHeadAttention, ONNX Runtime 1.14).
-A window is a run of its own, without padding, so that it needs no mask either.
+**Attention is one operator** instead of thirty: the export writes out how heads are cut
+and joined, where ONNX Runtime needs no transposed copies and keeps the products of
+queries and keys in the cache (com.microsoft.MultiHeadAttention, ONNX Runtime 1.14). A
+window is a run of its own, without padding, so that it needs no mask either.
+
+**A bias is added to the int8 product** before the floats of the outlier channels are,
+instead of after: next to each other, ONNX Runtime makes one operator of the product and
+its bias (and of a bias and what follows it none that is slower than its parts).
 """
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
-from onnx import GraphProto, ModelProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, helper
 
-__all__ = ["PARTS", "fuse"]
-
-PARTS = ("query", "key", "value")
-"""What attention reads, in the order of its biases."""
+__all__ = ["biases_first", "fuse"]
 
 _SELF = re.compile(r"(/bert/encoder/layer\.\d+/attention/self)/")
+_PARTS = ("query", "key", "value")
 _DOMAIN = "com.microsoft"
+_OUTLIERS = ".outliers"
 
 
 def fuse(model: ModelProto, heads: int) -> int:
@@ -41,15 +43,35 @@ def fuse(model: ModelProto, heads: int) -> int:
     return len(layers)
 
 
+def biases_first(model: ModelProto) -> int:
+    """Change the order of sums of a product, its outliers and its bias; how many.
+
+    Args:
+        model: As the quantize stage writes it; changed in place.
+    """
+    graph = model.graph
+    held = {w.name for w in graph.initializer}
+    made = {output: node for node in graph.node for output in node.output}
+    count = 0
+    for total in graph.node:
+        if total.op_type != "Add" or not held.intersection(total.input):
+            continue
+        (read,) = set(total.input) - held
+        inner = made.get(read)
+        if inner is None or inner.op_type != "Add":
+            continue
+        apart = [name for name in inner.input if name.endswith(_OUTLIERS)]
+        if len(apart) == 1:
+            (product,) = set(inner.input) - set(apart)
+            (bias,) = set(total.input) - {read}
+            inner.input[:] = [product, bias]
+            total.input[:] = [read, apart[0]]
+            count += 1
+    return count
+
+
 def _layer(graph: GraphProto, name: str, heads: int) -> None:
-    held = {w.name: w for w in graph.initializer}
     named = {node.name: node for node in graph.node}
-    sums = [named[f"{name}/{part}/Add"] for part in PARTS]
-    biases = [next(i for i in node.input if i in held) for node in sums]
-    read = [next(i for i in node.input if i not in held) for node in sums]
-    values = [numpy_helper.to_array(held[bias]) for bias in biases]
-    together = numpy_helper.from_array(np.concatenate(values), f"{name}/bias")
-    graph.initializer.append(together)
     # The last of them joins the heads again.
     place, joined = [
         (place, node)
@@ -58,7 +80,7 @@ def _layer(graph: GraphProto, name: str, heads: int) -> None:
     ][-1]
     attention = helper.make_node(
         "MultiHeadAttention",
-        [*read, together.name],
+        [named[f"{name}/{part}/Add"].output[0] for part in _PARTS],
         [joined.output[0]],
         name=f"{name}/MultiHeadAttention",
         domain=_DOMAIN,
@@ -78,6 +100,3 @@ def _drop_unused(graph: GraphProto) -> None:
             kept.append(node)
     del graph.node[:]
     graph.node.extend(reversed(kept))
-    weights = [w for w in graph.initializer if w.name in wanted]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)

@@ -3,7 +3,9 @@
 A bundle knows most rows by now; their loss, and so their gradient, is nearly nought,
 and a step spent on them is lost. Rows that it gets wrong are kept, with a share of the
 others so that what was learnt stays learnt (hard example mining: Shrivastava et al.
-2016, arXiv 1604.03540; here once, before the training).
+2016, arXiv 1604.03540; here once, before the training). Where
+the bundle is sure that a label is wrong, it is mostly the label that is, and such rows
+are left out (as Co-teaching does: Han et al. 2018, arXiv 1804.06872).
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "rows": len(rows),
         "kept": len(kept),
         "hard": sum(value > config.mine.hard for value in found),
+        "odd": sum(value > config.mine.odd for value in found),
         "mean loss": sum(found) / max(1, len(found)),
         "kept by source": dict(sorted(counts.items())),
     }
@@ -61,11 +64,13 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 def chosen(rows: Sequence[Row], found: Sequence[float], config: Config) -> list[int]:
     """Places of the rows that are kept: hard ones, whole sources, some of the rest."""
     rng = random.Random(f"{config.seed}:mine")
-    whole = set(config.mine.whole)
+    mine = config.mine
+    whole = set(mine.whole)
     places = []
     for place, (row, value) in enumerate(zip(rows, found, strict=True)):
-        lucky = rng.random() < config.mine.others
-        if lucky or value > config.mine.hard or row.source in whole:
+        lucky = rng.random() < mine.others
+        wanted = value <= mine.odd and (lucky or value > mine.hard)
+        if wanted or row.source in whole:
             places.append(place)
     return places
 

@@ -21,7 +21,7 @@ from .branch import bound, branched, has_early
 from .config import Config
 from .errors import PipelineError
 from .folder import stripped, write_statement
-from .fuse import fuse
+from .fuse import biases_first, fuse
 from .model import EARLY
 from .outliers import Feed, Seen, observe, products, spare
 from .rounding import rounded
@@ -100,6 +100,7 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
     quantized = onnx.load(file)
     _round(model, seen, quantized)
     _shrink_tables(quantized)
+    biases_first(quantized)
     onnx.save(quantized, file)
 
 

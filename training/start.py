@@ -7,7 +7,6 @@ floats: what rounding took is less than a step of training moves.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,15 +20,12 @@ from promptguard import ModelError
 from promptguard.runtime.bundle import Bundle
 
 from .errors import PipelineError
-from .fuse import PARTS
 from .stage import write_atomically
 
 __all__ = ["weights", "write"]
 
 # A matrix of the graph is multiplied from the right, one of torch from the left.
 _PRODUCT = "MatMul"
-# The biases that one operator adds.
-_ATTENTION = re.compile(r"/(bert/encoder/layer\.\d+/attention/self)/bias")
 _NAMED = ("bert.", "heads.", "early.", "focus.", "token_heads.")
 # What the quantize stage made of a matrix or a table.
 _SUFFIXES = ("_quantized", "_scale", "_zero_point", ".whole", ".scale", ".few")
@@ -74,9 +70,6 @@ def weights(model: ModelProto) -> dict[str, NDArray[np.float32]]:
         elif name.endswith(".whole"):
             table = name.removesuffix(".whole")
             found[table] = values.astype(np.float32) * held[f"{table}.scale"]
-        elif match := _ATTENTION.fullmatch(name):
-            for part, own in zip(PARTS, np.split(values, len(PARTS)), strict=True):
-                found[f"{match[1].replace('/', '.')}.{part}.bias"] = own
     for node in nodes:
         if node.op_type == "MatMulInteger":
             matrix = node.input[1].removesuffix("_quantized")

@@ -162,3 +162,38 @@ def test_each_row_of_an_embedding_has_a_scale_of_its_own(tmp_path: Path) -> None
         w.name: w.data_type for w in onnx.load(tmp_path / "ours.onnx").graph.initializer
     }
     assert stored == {"table.whole": onnx.TensorProto.INT8, "table.scale": float_}
+
+
+def test_a_bias_is_added_to_the_int8_product_before_the_outliers(
+    tmp_path: Path,
+) -> None:
+    from onnx import helper, numpy_helper
+
+    from training.fuse import biases_first
+    from training.outliers import observe
+    from training.quantize import quantize
+
+    made, x = model(2), inputs(50)
+    biases = np.random.default_rng(5).normal(size=(2, OUT)).astype(np.float32)
+    for n, values in enumerate(biases):
+        made.graph.node[n].output[0] = f"product{n}"
+        made.graph.initializer.append(numpy_helper.from_array(values, f"bias{n}"))
+        # The export puts the bias on either side.
+        sides = [f"product{n}", f"bias{n}"][:: 1 - 2 * n]
+        made.graph.node.append(
+            helper.make_node("Add", sides, [f"yw{n}"], name=f"add{n}")
+        )
+    wanted = run(made, x)
+    seen = observe(made, [{"x": inputs(50, seed)} for seed in range(4)])
+    quantize(made, seen, tmp_path / "ours.onnx")
+    ours = onnx.load(tmp_path / "ours.onnx")
+    for here, there in zip(run(tmp_path / "ours.onnx", x), wanted, strict=True):
+        assert np.abs(here - there).mean() < 0.05 * np.abs(there).mean()
+    last = {node.output[0]: node for node in ours.graph.node}
+    for n in range(2):
+        apart = [name for name in last[f"yw{n}"].input if name.endswith(".outliers")]
+        assert len(apart) == 1
+        (inner,) = set(last[f"yw{n}"].input) - set(apart)
+        assert f"bias{n}" in last[inner].input
+    # Once is enough.
+    assert biases_first(ours) == 0

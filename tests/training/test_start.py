@@ -154,3 +154,24 @@ def test_the_bound_of_a_label_loses_few_and_unknown_labels_lose_none() -> None:
     assert sum(value < bound(found) for value in found) == 2
     assert bound([3.0, 1.0, 2.0]) == 1.0
     assert bound([]) == float("-inf")
+
+
+def test_rows_whose_label_the_model_is_sure_is_wrong_are_left_out() -> None:
+    from training import config as configuration
+    from training.mine import chosen
+    from training.rows import Row
+
+    def row(source: str) -> Row:
+        return Row("t", "user", {"injection": 0}, source, "benign")
+
+    rows = [row("public"), row("public"), row("public"), row("own")]
+    losses = [0.05, 0.5, 6.0, 6.0]
+    mine = configuration.Mine(hard=0.1, odd=2.5, others=0.0, whole=("own",))
+
+    class Settings:
+        seed = 1
+
+    Settings.mine = mine
+    assert chosen(rows, losses, Settings) == [1, 3]
+    Settings.mine = configuration.Mine(hard=0.1, others=0.0)
+    assert chosen(rows, losses, Settings) == [1, 2, 3]
