@@ -1,11 +1,14 @@
-"""What each change of the model's graph gains, on benign texts and on attacks.
+"""What each change of the model's graph gains, and what three guards cost beside one.
 
-    python benchmarks/passes.py --build build/training
+    mkdir -p build/plain
+    git archive 626b6d6 src/promptguard/models | tar -x --strip 3 -C build/plain
+    python benchmarks/passes.py --plain build/plain
 
-It needs the training environment, the build folder of a run and the data folder. Every
-graph gets the same windows in turn, on one thread, so that a busy moment of the machine
-hits all of them. Texts are those of public test sets, as many tokens long as the row
-says: longer ones are cut, shorter ones of the same kind are joined.
+It needs the training environment, the data folder, and a bundle whose graph is as the
+quantizer left it: the released one as it was first committed. Every graph gets the same
+windows in turn, on one thread, and its processor time counts, so that a busy machine
+hits none of them more. Texts are those of public test sets, as many tokens long as the
+row says: longer ones are cut, shorter ones of the same kind are joined.
 """
 
 from __future__ import annotations
@@ -23,39 +26,32 @@ import onnxruntime as ort
 import promptguard as pg
 from promptguard.runtime.bundle import Bundle
 from promptguard.runtime.encode import Encoder
-from promptguard.runtime.infer import WHOLE
 from report import Row, arguments, publish, spread
-from training.config import Config, load
+from training.config import load
 from training.data import benchmark_rows
-from training.metrics import recall_at
-from training.outliers import observe
-from training.quantize import drawn, quantize
-from training.rows import load_sources, read_rows
+from training.fuse import biases_first, fuse
+from training.rows import load_sources
 
 TOKENS = (25, 128, 256)
 CONFIG = Path(__file__).parents[1] / "training" / "configs" / "release.toml"
+HEADS = 12
 SEED = 20
+PLAIN = "as quantized"
+FUSION = "SkipLayerNormFusion"
 
 Feed = dict[str, np.ndarray]
 
 
-def graphs(config: Config, build: Path, encoder: Encoder) -> dict[str, bytes]:
-    """The model as exported, with fused attention, and as it is shipped."""
-    plain = onnx.load(build / "export" / "model.onnx")
-    rows = read_rows(build / "augment" / "train.jsonl.gz")
-    feeds = drawn(rows, encoder, config.seed)
-    scratch = build / "passes.onnx"
-    quantize(plain, observe(plain, feeds), scratch)
-    try:
-        exported = scratch.read_bytes()
-    finally:
-        scratch.unlink()
-    folder = build / "quantize"
-    return {
-        "as exported": exported,
-        "attention fused": (folder / "unbranched.onnx").read_bytes(),
-        "and early end": (folder / "model.onnx").read_bytes(),
-    }
+def sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
+    """The model as the quantizer left it, and with one change more each."""
+    model = onnx.load_from_string(bundle.model)
+    made = {PLAIN: _session(model, [])}
+    made["sum and normalisation apart"] = _session(model, [FUSION])
+    biases_first(model)
+    made["and biases first"] = _session(model, [FUSION])
+    fuse(model, HEADS)
+    made["and attention fused"] = _session(model, [FUSION])
+    return made
 
 
 def windows(
@@ -77,51 +73,47 @@ def windows(
 
 
 def beside_each_other(
-    models: dict[str, bytes],
+    made: dict[str, ort.InferenceSession],
     encoder: Encoder,
-    kinds: dict[str, Sequence[str]],
+    texts: Sequence[str],
     scale: float,
 ) -> list[Row]:
     """Milliseconds of a run of each graph, and the ratio to the first one."""
-    sessions = {name: _session(model) for name, model in models.items()}
     rows: list[Row] = []
     for tokens in TOKENS:
-        for kind, texts in kinds.items():
-            times: dict[str, list[float]] = {name: [] for name in sessions}
-            ended = 0
-            count = max(5, int(scale * 120))
-            for place, (_, feed) in enumerate(windows(encoder, texts, tokens, count)):
-                order = list(sessions)
-                random.Random(place).shuffle(order)
-                for name in order:
-                    session = sessions[name]
-                    given = _given(session, feed)
-                    begun = time.perf_counter()
-                    session.run(["injection"], given)
-                    times[name].append(1000 * (time.perf_counter() - begun))
-                ended += _ended(sessions["and early end"], feed)
-            first = times["as exported"]
-            for name, taken in times.items():
-                ratios = [a / b for a, b in zip(taken, first, strict=True)]
-                rows.append(
-                    {
-                        "tokens": tokens,
-                        "texts": f"{count} {kind}",
-                        "graph": name,
-                        **{f"ms {k}": v for k, v in spread(taken).items()},
-                        "ratio median": round(statistics.median(ratios), 3),
-                        "ended early": ended / count if "early" in name else None,
-                    }
-                )
+        times: dict[str, list[float]] = {name: [] for name in made}
+        moved: dict[str, list[float]] = {name: [] for name in made}
+        count = max(5, int(scale * 120))
+        for place, (_, feed) in enumerate(windows(encoder, texts, tokens, count)):
+            order = list(made)
+            random.Random(place).shuffle(order)
+            logits = {}
+            for name in order:
+                begun = time.thread_time()
+                logits[name] = made[name].run(["injection"], feed)[0][0, 0]
+                times[name].append(1000 * (time.thread_time() - begun))
+            for name, value in logits.items():
+                moved[name].append(abs(float(value - logits[PLAIN])))
+        for name, taken in times.items():
+            ratios = [a / b for a, b in zip(taken, times[PLAIN], strict=True)]
+            rows.append(
+                {
+                    "tokens": tokens,
+                    "texts": count,
+                    "graph": name,
+                    **{f"ms {k}": v for k, v in spread(taken).items()},
+                    "ratio median": round(statistics.median(ratios), 3),
+                    "logit moved, mean": round(statistics.fmean(moved[name]), 4),
+                    "most": round(max(moved[name]), 4),
+                }
+            )
     return rows
 
 
-def through_guards(
-    encoder: Encoder, texts: Sequence[str], scale: float, model: str
-) -> list[Row]:
+def through_guards(encoder: Encoder, texts: Sequence[str], scale: float) -> list[Row]:
     """Checks a second on one core, and what three guards cost beside one."""
-    alone = pg.PromptInjection(model=model)
-    three = alone | pg.Toxicity(model=model) | pg.HarmfulRequest(model=model)
+    alone = pg.PromptInjection()
+    three = alone | pg.Toxicity() | pg.HarmfulRequest()
     rows: list[Row] = []
     for tokens in TOKENS:
         one, all_three = [], []
@@ -147,101 +139,47 @@ def through_guards(
     return rows
 
 
-def what_is_lost(
-    models: dict[str, bytes], encoder: Encoder, unseen: Sequence[tuple[bool, str, bool]]
-) -> list[Row]:
-    """Recall on sources that were never trained on, at thresholds of its own each.
-
-    Args:
-        unseen: Whether a text is an attack, the text, whether it is content.
-    """
-    rows: list[Row] = []
-    scores: dict[str, tuple[list[float], list[float]]] = {}
-    for name in ("attention fused", "and early end"):
-        session = _session(models[name])
-        attacks: list[float] = []
-        benign: list[float] = []
-        for attack, text, content in unseen:
-            logits = []
-            for piece in encoder.encode(text).pieces[:8]:
-                feed = _given(session, _feed(piece.ids, content))
-                logits.append(float(session.run(["injection"], feed)[0][0, 0]))
-            if logits:
-                (attacks if attack else benign).append(max(logits))
-        scores[name] = attacks, benign
-    for rate in (0.005, 0.01, 0.02):
-        row: Row = {"false positives": rate}
-        for name, (attacks, benign) in scores.items():
-            row[f"recall, {name}"] = recall_at(attacks, benign, rate)
-        rows.append({**row, "attacks": len(attacks), "benign": len(benign)})
-    return rows
-
-
-def _session(model: bytes) -> ort.InferenceSession:
+def _session(model: onnx.ModelProto, without: list[str]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(
+        model.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=without,
+    )
 
 
-def _feed(ids: tuple[int, ...], content: bool = False) -> Feed:
+def _feed(ids: tuple[int, ...]) -> Feed:
     values = np.array((ids,), np.int64)
     return {
         "input_ids": values,
         "attention_mask": np.ones_like(values),
-        "token_type_ids": np.full_like(values, int(content)),
+        "token_type_ids": np.zeros_like(values),
     }
-
-
-def _given(session: ort.InferenceSession, feed: Feed, whole: bool = False) -> Feed:
-    if any(value.name == WHOLE for value in session.get_inputs()):
-        return {**feed, WHOLE: np.array(whole)}
-    return feed
-
-
-def _ended(session: ort.InferenceSession, feed: Feed) -> bool:
-    short, whole = (
-        session.run(["injection"], _given(session, feed, way))[0]
-        for way in (False, True)
-    )
-    return not np.array_equal(short, whole)
 
 
 def main() -> None:
     parser = arguments(__doc__.partition("\n")[0])
-    parser.add_argument("--build", type=Path, default=Path("build/training"))
+    parser.add_argument("--plain", required=True, help="bundle with a plain graph")
     parser.add_argument(
         "--data", help="the data folder, instead of the configuration's"
     )
     options = parser.parse_args()
     scale = 0.05 if options.quick else 1.0
     config = load(CONFIG, data_root=options.data)
-    folder = options.build / "calibrate"
-    bundle = Bundle.load(str(folder))
+    bundle = Bundle.load(options.plain)
     encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
     sets = benchmark_rows(config, load_sources(config.sources_file)).values()
-    texts = [(row.attack, row.text) for rows in sets for row in rows]
-    kinds = {
-        "benign": [text for attack, text in texts if not attack],
-        "attacks": [text for attack, text in texts if attack],
-    }
-    rows = read_rows(options.build / "data" / "unseen.jsonl.gz")
-    unseen = [
-        (row.attack, row.text, row.role == "tool")
-        for row in rows
-        if row.attack or row.benign
-    ]
-    random.Random(SEED).shuffle(unseen)
-    unseen = unseen[: int(scale * len(unseen))]
-    models = graphs(config, options.build, encoder)
+    benign = [row.text for rows in sets for row in rows if not row.attack]
     publish(
         "passes",
         "What the graph of the model costs",
         {
-            "Graphs": beside_each_other(models, encoder, kinds, scale),
-            "Early ends": what_is_lost(models, encoder, unseen),
-            "Guards": through_guards(encoder, kinds["benign"], scale, str(folder)),
+            "Graphs": beside_each_other(sessions(bundle), encoder, benign, scale),
+            "Guards": through_guards(encoder, benign, scale),
         },
         options,
     )

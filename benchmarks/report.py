@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # Options that name folders of this machine.
-_FOLDERS = ("--build", "--data", "--environments", "--out", "--held-out")
+_FOLDERS = ("--build", "--data", "--environments", "--out", "--held-out", "--plain")
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("promptguard-llm", "numpy", "onnxruntime", "tokenizers", "pydantic")
 

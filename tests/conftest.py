@@ -4,12 +4,16 @@ An audit hook sees every connection and every look-up of a name that Python code
 process makes, whatever library makes it and however deep. What a test tried is told at
 its end as well, because libraries swallow the error and go on without the network.
 Processes that a test starts are not watched.
+
+A suite that was started in the background ignores Ctrl-C, and so would the processes
+that it starts and interrupts: here it is heard again.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -43,6 +47,10 @@ def is_here(host: object) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
     return mapped.is_loopback or mapped.is_unspecified
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
