@@ -13,11 +13,14 @@ row says: longer ones are cut, shorter ones of the same kind are joined.
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
@@ -29,7 +32,7 @@ from promptguard.runtime.encode import Encoder
 from report import Row, arguments, publish, spread
 from training.config import load
 from training.data import benchmark_rows
-from training.fuse import biases_first, fuse
+from training.fuse import biases_first, flat, fuse
 from training.rows import load_sources
 
 TOKENS = (25, 128, 256)
@@ -51,6 +54,8 @@ def sessions(bundle: Bundle) -> dict[str, ort.InferenceSession]:
     made["and biases first"] = _session(model, [FUSION])
     fuse(model, HEADS)
     made["and attention fused"] = _session(model, [FUSION])
+    flat(model)
+    made["and outliers by Gemm"] = _session(model, [FUSION])
     return made
 
 
@@ -110,6 +115,34 @@ def beside_each_other(
     return rows
 
 
+def operators(model: onnx.ModelProto, feed: Feed, runs: int) -> list[Row]:
+    """Where a run spends its time: the largest operators, by ONNX Runtime's profile."""
+    with TemporaryDirectory() as folder:
+        session = _session(model, [FUSION], Path(folder, "run"))
+        for _ in range(runs):
+            session.run(["injection"], feed)
+        events = json.loads(Path(session.end_profiling()).read_bytes())
+    taken: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            taken[event["args"]["op_name"], event["name"]].append(event["dur"])
+    sums: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for (operator, _), times in taken.items():
+        sums[operator] += statistics.median_low(times)
+        counts[operator] += 1
+    whole = sums.total()
+    return [
+        {
+            "operator": operator,
+            "times a run": counts[operator],
+            "microseconds": microseconds,
+            "share": round(microseconds / whole, 3),
+        }
+        for operator, microseconds in sums.most_common(12)
+    ]
+
+
 def through_guards(encoder: Encoder, texts: Sequence[str], scale: float) -> list[Row]:
     """Checks a second on one core, and what three guards cost beside one."""
     alone = pg.PromptInjection()
@@ -139,8 +172,13 @@ def through_guards(encoder: Encoder, texts: Sequence[str], scale: float) -> list
     return rows
 
 
-def _session(model: onnx.ModelProto, without: list[str]) -> ort.InferenceSession:
+def _session(
+    model: onnx.ModelProto, without: list[str], profile: Path | None = None
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     options.intra_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
@@ -179,6 +217,11 @@ def main() -> None:
         "What the graph of the model costs",
         {
             "Graphs": beside_each_other(sessions(bundle), encoder, benign, scale),
+            "Operators of a run of 128 tokens": operators(
+                onnx.load_from_string(Bundle.load(None).model),
+                next(windows(encoder, benign, 128, 1))[1],
+                max(5, int(scale * 200)),
+            ),
             "Guards": through_guards(encoder, benign, scale),
         },
         options,

@@ -20,10 +20,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-__all__ = ["SPARED", "Seen", "observe", "products", "spare"]
+__all__ = ["APART", "SPARED", "Seen", "observe", "products", "spare"]
 
 SPARED = 8
 """Channels of one input that are kept apart at most."""
+
+APART = ".outliers"
+"""What ends the name of a product of them."""
 
 # Worth it where the largest activation shrinks to this share of itself or less.
 _SHRINKS = 0.5

@@ -21,7 +21,7 @@ from .branch import bound, branched, has_early
 from .config import Config
 from .errors import PipelineError
 from .folder import stripped, write_statement
-from .fuse import biases_first, fuse
+from .fuse import biases_first, flat, fuse
 from .model import EARLY
 from .outliers import Feed, Seen, observe, products, spare
 from .rounding import rounded
@@ -101,6 +101,7 @@ def quantize(model: ModelProto, seen: Mapping[str, Seen], file: Path) -> None:
     _round(model, seen, quantized)
     _shrink_tables(quantized)
     biases_first(quantized)
+    flat(quantized)
     onnx.save(quantized, file)
 
 
