@@ -173,7 +173,7 @@ class Experiment:
             for sample in range(self.samples)
             for variant in self.variants
         ]
-        done = _parallel(asker, work, self.target.concurrency, asker.close)
+        done = _parallel(asker, work, self.target.concurrency)
         return _told(done, "asking", bar, len(work))
 
     def _judged(
@@ -248,12 +248,12 @@ def _parallel(
     work: Callable[..., T],
     items: Sequence[tuple[Any, ...]],
     threads: int,
-    stop: Callable[[], None] = lambda: None,
 ) -> Iterator[T]:
     """The results in the order of the items, from so many threads.
 
     Unlike ``Executor.map`` it begins only what will soon be done, so that an error or
-    Ctrl+C ends it without asking on.
+    Ctrl+C ends it without asking on. What is at work then is waited for, because it is
+    paid for and will be kept; another Ctrl+C ends that, too.
     """
     results: dict[int, T] = {}
     pending: dict[Future[T], int] = {}
@@ -271,8 +271,5 @@ def _parallel(
             while due in results:
                 yield results.pop(due)
                 due += 1
-    except BaseException:
-        stop()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+    finally:
+        pool.shutdown(cancel_futures=True)
