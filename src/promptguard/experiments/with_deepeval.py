@@ -35,11 +35,10 @@ def scorer(name: str, target: Target) -> Callable[[Question, str], float]:
     Raises:
         MissingExtra: DeepEval is not installed.
     """
-    # Before the import: no telemetry, no files of settings out of the folder that the
-    # program happens to be started in, and no folder of its own there.
+    # Before the import: no telemetry, and no settings out of the folder that the
+    # program happens to be started in.
     os.environ["DEEPEVAL_TELEMETRY_OPT_OUT"] = "1"
     os.environ["DEEPEVAL_DISABLE_DOTENV"] = "1"
-    os.environ["DEEPEVAL_FILE_SYSTEM"] = "READ_ONLY"
     try:
         from deepeval import metrics
         from deepeval.test_case import LLMTestCase
