@@ -6,6 +6,7 @@ for: it breaks a text into one statement, and believes what says nine miles.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import socket
@@ -102,7 +103,9 @@ def run(script, target, judge, tmp_path, monkeypatch, loopback_alone):
         )
         return experiment.run(tmp_path / "run", show_progress=False)
 
-    return run
+    yield run
+    # Their connections end here, where a warning about one fails no other test.
+    gc.collect()
 
 
 @pytest.mark.filterwarnings("default")
