@@ -86,6 +86,49 @@ def test_an_endpoint_that_never_answers_is_an_error(run, script):
     assert "5 server" in out
 
 
+def test_a_judge_that_grades_nothing_is_an_error(run, script):
+    script.judge = lambda body: "Four out of five."
+    status, out, err = run("--judge-model", "a-judge")
+    assert status == 2
+    assert "the judge gave no grade" in err
+    assert "10 gradings failed and are left out: 10 reply." in out
+
+
+@pytest.mark.mlflow
+@pytest.mark.filterwarnings("default")
+def test_a_run_is_logged_to_mlflow(run, tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(address)
+    status, _, _ = run("--mlflow", "prompts")
+    assert status == 0
+    (logged,) = mlflow.search_runs(experiment_names=["prompts"], output_format="list")
+    assert logged.data.metrics["good/guard/safety"] == 1.0
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_run_is_logged_to_weights_and_biases(run, tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="needs the extra wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.chdir(tmp_path)
+    status, _, _ = run("--wandb", "prompts")
+    assert status == 0
+    (table,) = (tmp_path / "wandb").glob("offline-run-*/**/answers_*.table.json")
+    assert len(json.loads(table.read_text())["data"]) == 10
+
+
+def test_a_place_to_log_to_that_is_missing_is_told_first(run, script, monkeypatch):
+    for name in ("mlflow", "wandb"):
+        monkeypatch.setitem(sys.modules, name, None)
+        status, _, err = run(f"--{name}", "prompts")
+        assert status == 2 and f"{name} is not installed" in err
+    assert script.answers == []
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -231,10 +231,20 @@ def _experiment(chosen: argparse.Namespace) -> int:
         print(f"wrote {path}")
     for log in logging:
         log(results)
-    if not any(not answer.error for answer in results.answers):
-        print("promptguard: no request brought an answer", file=sys.stderr)
-        return 2
-    return 0
+    wanting = _wanting(results)
+    if wanting:
+        print(f"promptguard: {wanting}", file=sys.stderr)
+    return 2 if wanting else 0
+
+
+def _wanting(results: Results) -> str:
+    """What is missing so that the figures say nothing, or ""."""
+    if all(answer.error for answer in results.answers):
+        return "no request brought an answer; the table says why"
+    judged = any(name.startswith("judge/") for name in results.metrics)
+    if results.experiment.judge is not None and not judged:
+        return "the judge gave no grade; the table says why, by variant"
+    return ""
 
 
 def _variants(chosen: argparse.Namespace) -> tuple[Variant, ...]:

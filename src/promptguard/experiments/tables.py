@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,9 +50,8 @@ def tables(results: Results) -> Iterator[Table]:
         title = f"difference from {base}, question by question (*: 0 is outside)"
         yield _narrow(title, (head, *rows))
     rows = [(name, *_costs(results.cost(name))) for name in results.variants]
-    currency = results.experiment.prices.currency
     head = ("variant", "answers", "refused", "cut", "failed", "ungraded")
-    head += ("p50 s", "p95 s", "tokens in", "out", currency)
+    head += ("p50 s", "p95 s", "tokens in", "out", _currency(results))
     yield Table("what asking took", (head, *rows))
     if results.pairs:
         rows = [
@@ -78,6 +78,7 @@ def tables(results: Results) -> Iterator[Table]:
 
 def remarks(results: Results) -> Iterator[str]:
     """What a reader should know before believing the tables."""
+    yield from _judging(results)
     first = results.first_place
     if first is not None:
         yield (
@@ -102,6 +103,24 @@ def remarks(results: Results) -> Iterator[str]:
     if len(results.variants) > 2 and results.metrics:
         many = (len(results.variants) - 1) * len(results.metrics)
         yield (f"Of {many} differences one in twenty leaves 0 outside by chance alone.")
+
+
+def _judging(results: Results) -> Iterator[str]:
+    """What the judge took, and what it did not grade."""
+    asked = [g for g in results.grades if g.error or g.usage.calls]
+    failed = [g.error for g in asked if g.error]
+    if failed:
+        kinds = _kinds(tuple(sorted(Counter(failed).items())))
+        yield f"{len(failed)} gradings failed and are left out: {kinds}."
+    used = results.judging
+    if used.calls:
+        cost = "" if used.cost is None else f", {used.cost:.4f} {_currency(results)}"
+        read = f"{used.prompt_tokens:,} and {used.completion_tokens:,} tokens"
+        yield f"Judging took {used.calls:,} calls, {read}{cost}, this time."
+
+
+def _currency(results: Results) -> str:
+    return results.experiment.prices.currency
 
 
 def as_text(results: Results) -> str:
