@@ -88,7 +88,7 @@ def _to_wandb(results: Results, run: Any, texts: bool) -> None:
         ("answers", results.records(texts=texts)),
         ("scores", _scores(results)),
     ):
-        columns = list(rows[0]) if rows else []
+        columns: list[Any] = list(rows[0]) if rows else []
         table = wandb.Table(columns, [[row[c] for c in columns] for row in rows])
         logged[name] = table
     if texts:
