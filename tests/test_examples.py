@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import promptguard as pg
-from promptguard.testing import ChatServer, FakeJudge
+from promptguard.testing import ChatServer, FakeJudge, Reply
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -104,6 +104,41 @@ def test_every_example_asks_the_endpoint_that_is_named(name, tmp_path):
         assert request.headers["authorization"] == "Bearer not-a-key"
         assert request.body["model"] == "a-model"
     assert "not-a-key" not in done.stdout
+
+
+def at(server: ChatServer) -> dict[str, str]:
+    return {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "not-a-key"}
+
+
+@pytest.mark.parametrize("name", ["agent_tools.py", "demo.py"])
+def test_a_key_that_is_refused_is_told_in_a_line(name):
+    with ChatServer(Reply(status=401)) as server:
+        done = subprocess.run(
+            command(EXAMPLES / name),
+            capture_output=True,
+            text=True,
+            env=environment(**at(server)),
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "AuthenticationError, HTTP 401" in done.stderr
+
+
+def test_an_endpoint_with_a_filter_of_its_own_is_told():
+    with ChatServer(Reply(status=400)) as server:
+        done = run(EXAMPLES / "rag_poisoned.py", **at(server))
+    assert "(the endpoint refused to answer)" in done.stdout
+
+
+def test_a_narrative_that_nobody_judged_is_withheld():
+    def answer(body: dict[str, Any]) -> str | Reply:
+        judging = "BEGIN>>>" in body["messages"][0]["content"]
+        return Reply(status=400) if judging else "It began with a walk."
+
+    with ChatServer(answer) as server:
+        done = run(EXAMPLES / "social_narrative.py", "A runner", **at(server))
+    assert "withheld (draft 3, found: not judged: request)" in done.stdout
 
 
 def test_the_examples_are_all_told_of():
