@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import pytest
 
-from promptguard.experiments.bootstrap import alpha, estimate
+from promptguard.experiments.bootstrap import alpha, estimate, share
 
 
 def test_a_mean_of_one_has_no_interval():
@@ -38,6 +38,14 @@ def test_an_interval_holds_the_truth_as_often_as_it_says():
     runs = [estimate(draw.choices(grades, weights, k=40)) for _ in range(120)]
     held = sum(found.low <= truth <= found.high for found in runs)
     assert 0.90 <= held / 120 <= 0.99
+
+
+def test_a_share_of_all_is_not_certain():
+    found = share([1.0] * 30)
+    assert (found.mean, found.high) == (1.0, 1.0)
+    # The rule of three: with 30 that pass, one in ten may not.
+    assert found.low == pytest.approx(0.886, abs=0.001)
+    assert share([]) is None
 
 
 def test_a_difference_that_is_chance_is_not_apart():

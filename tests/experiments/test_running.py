@@ -43,6 +43,29 @@ def test_the_variant_that_answers_better_scores_better(
     assert (len(script.answers), len(script.judged)) == (10, 10)
 
 
+def test_differences_are_taken_question_by_question(
+    script, target, judge, questions, tmp_path
+):
+    """Hard and easy questions spread the means, and not the difference."""
+
+    def answer(body):
+        number = int(asked(body).rpartition(" ")[2])
+        if number == 4 and body["messages"][0]["content"] == "Be of use.":
+            return Reply(status=500)
+        better = body["messages"][0]["content"] == "Be of use."
+        return f"Worth {number + 1 + better}"
+
+    script.answer = answer
+    script.grade = lambda rubric, text: min(5, int(text.split()[1]))
+    experiment = Experiment(questions, target, variants=VARIANTS, judge=judge)
+    results = quietly(experiment, tmp_path)
+    assert results.mean("plain", "judge/clarity").half > 0.2
+    apart = results.difference("good", "judge/clarity")
+    # The question that one of them has no answer to is left out.
+    assert (apart.mean, apart.low, apart.high, apart.count) == (0.25, 0.25, 0.25, 4)
+    assert results.mean("good", "judge/clarity").count == 4
+
+
 def test_what_is_sent_is_what_was_set(script, target, questions, tmp_path):
     cold = replace(GOOD, temperature=0.7)
     setting = replace(target, temperature=0.0, seed=11, max_tokens=64)
@@ -78,6 +101,23 @@ def test_nothing_is_asked_twice(script, target, judge, questions, tmp_path):
     other = replace(GOOD, system="Be of use, please.")
     quietly(replace(experiment, variants=(PLAIN, other)), tmp_path)
     assert len(script.answers) == 15
+
+
+def test_each_repeat_is_asked_even_where_all_answers_are_the_same(
+    script, target, judge, questions, tmp_path
+):
+    script.answer = lambda body: "Nine."
+    experiment = Experiment(
+        questions[:1],
+        target,
+        variants=VARIANTS,
+        judge=replace(judge, concurrency=1),
+        repeats=3,
+    )
+    results = quietly(experiment, tmp_path)
+    # Two variants said the same: what was graded once is not graded for the other.
+    assert len(script.judged) == 3
+    assert results.agreement("judge/clarity").count == 2
 
 
 def test_a_run_that_was_stopped_goes_on(script, target, questions, tmp_path):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-__all__ = ["RESAMPLES", "SEED", "Estimate", "alpha", "estimate"]
+from ..measure.figures import wilson
+
+__all__ = ["RESAMPLES", "SEED", "Estimate", "alpha", "estimate", "share"]
 
 RESAMPLES = 2000
 SEED = 20_240_101
@@ -61,6 +63,17 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     means = sorted(sum(draw.choices(values, k=count)) / count for _ in range(RESAMPLES))
     edge = round(0.025 * RESAMPLES)
     return Estimate(mean, means[edge], means[-edge - 1], count)
+
+
+def share(values: Sequence[float]) -> Estimate | None:
+    """The share of ones among ones and zeros, with Wilson's interval.
+
+    Of answers that all pass, as most do, nothing can be drawn but what passes: the
+    bootstrap would be sure of what thirty questions cannot show.
+    """
+    hits, count = round(sum(values)), len(values)
+    interval = wilson(hits, count)
+    return None if interval is None else Estimate(hits / count, *interval, count)
 
 
 def alpha(units: Sequence[Sequence[float]]) -> float | None:

@@ -13,7 +13,7 @@ from .. import Usage
 from ..errors import unknown
 from ..measure.figures import percentile, spearman
 from .asking import Answer
-from .bootstrap import Estimate, alpha, estimate
+from .bootstrap import Estimate, alpha, estimate, share
 from .grading import Grade
 from .pairs import Pair
 
@@ -129,7 +129,10 @@ class Results:
         Raises:
             ConfigError: There is no such variant or metric.
         """
-        return estimate([*self._scores(variant, metric).values()])
+        scores = [*self._scores(variant, metric).values()]
+        if metric.startswith("guard/") and {*scores} <= {0.0, 1.0}:
+            return share(scores)
+        return estimate(scores)
 
     def difference(self, variant: str, metric: str) -> Estimate | None:
         """How much a variant scores above the baseline, question by question.
