@@ -39,8 +39,8 @@ ARGUMENTS = {"batch_scan.py": ("--sample", "40")}
 # Those that tell how they are doing while they do it.
 TELLS = {"batch_scan.py"}
 ASKS = {
-    *("agent_tools.py", "demo.py", "rag_poisoned.py", "social_narrative.py"),
-    *("stream_terminal.py", "support_chatbot"),
+    *("agent_tools.py", "compare_prompts.py", "demo.py", "rag_poisoned.py"),
+    *("social_narrative.py", "stream_terminal.py", "support_chatbot"),
 }
 MARKS = {"passed", "stopped", "flagged"}
 
@@ -251,6 +251,14 @@ def test_narratives_are_released_redacted_or_withheld():
     assert outcomes[3] == "withheld"
     for secret in ("mara.k@", "7946 0958", "Jonas Weber", "Teresa Holm", "sclerosis"):
         assert secret not in done
+
+
+def test_the_prompt_that_says_more_gets_the_better_answers(tmp_path):
+    report = tmp_path / "report.html"
+    done = run(EXAMPLES / "compare_prompts.py", "--report", report).stdout
+    assert re.search(r"^correctness +0\.25 ±0\.00 +1\.00 ±0\.00$", done, re.M)
+    assert re.search(r"^settled : plain +6 +0 +0 +0 +0 +1\.00", done, re.M)
+    assert "Sure, no problem" in report.read_text(encoding="utf-8")
 
 
 # ---- the batch scan ------------------------------------------------------------------

@@ -53,6 +53,7 @@ def test_the_tables_say_what_was_found(results):
     assert re.search(
         r"^helpfulness +\d\.\d\d ±\d\.\d\d +\d\.\d\d ±\d\.\d\d$", told, re.M
     )
+    assert re.search(r"^guard/safety +1\.00 ≥0\.57 +1\.00 ≥0\.57$", told, re.M)
     assert "difference from plain" in told
     assert re.search(r"^plain +5 +0 +0 +0 +0 .* 20 +10 +0\.0002$", told, re.M)
     assert re.search(r"^good : plain", told, re.M)

@@ -157,6 +157,12 @@ def _cell(found: Estimate | None) -> str:
     if found is None:
         return "-"
     spread = "" if found.half is None else f" ±{found.half:.2f}"
+    if found.low is not None and found.high is not None and found.low < found.high:
+        # At the end of the scale there is only one side to err to.
+        if found.high == found.mean:
+            spread = f" ≥{found.low:.2f}"
+        elif found.low == found.mean:
+            spread = f" ≤{found.high:.2f}"
     return f"{found.mean:.2f}{spread}"
 
 
