@@ -8,10 +8,13 @@ protocol and says what a script tells it to; the guards are the real ones either
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from openai import APIError
 
 from promptguard.testing import ChatServer, Reply
 
@@ -54,7 +57,15 @@ def endpoint(script: Script | str = "Hello.") -> Iterator[Endpoint]:
     key = os.environ.get("OPENAI_API_KEY")
     model = os.environ.get("OPENAI_MODEL", "gpt-4o-mini")
     if key:
-        yield Endpoint(os.environ.get("OPENAI_BASE_URL"), key, model, False)
+        try:
+            yield Endpoint(os.environ.get("OPENAI_BASE_URL"), key, model, False)
+        except APIError as error:
+            status = getattr(error, "status_code", None)
+            said = type(error).__name__ + (f", HTTP {status}" if status else "")
+            sys.exit(
+                f"The endpoint gave no answer ({said}); check OPENAI_API_KEY, "
+                "OPENAI_BASE_URL and OPENAI_MODEL."
+            )
         return
     with ChatServer(script, models=(model,)) as server:
         yield Endpoint(server.base_url, "none", model, True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import bm25s
 from endpoint import Endpoint, endpoint
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 import promptguard as pg
 
@@ -98,7 +98,11 @@ def answer(client: OpenAI, model: str, question: str, pages: list[str]) -> str:
         {"role": "system", "content": SYSTEM},
         {"role": "user", "content": f"Pages:\n{context}\n\nQuestion: {question}"},
     ]
-    done = client.chat.completions.create(model=model, messages=messages)
+    try:
+        done = client.chat.completions.create(model=model, messages=messages)
+    except BadRequestError:
+        # Some endpoints have a filter of their own.
+        return "(the endpoint refused to answer)"
     return done.choices[0].message.content or ""
 
 

@@ -79,7 +79,12 @@ class Desk:
             labels += [f.label for f in found.findings]
             if not found.blocked:
                 # What is judged is what would be read: the draft after the redaction.
-                judged = self.judge.check(found.text, role="assistant")
+                try:
+                    judged = self.judge.check(found.text, role="assistant")
+                except pg.JudgeError as error:
+                    # What nobody has judged is not released.
+                    labels.append(f"not judged: {error.kind}")
+                    continue
                 labels += [f.label for f in judged.findings]
                 if not judged.blocked:
                     what = "redacted" if found.text != draft else "released"

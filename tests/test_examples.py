@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import promptguard as pg
-from promptguard.testing import ChatServer, FakeJudge
+from promptguard.testing import ChatServer, FakeJudge, Reply
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -39,8 +39,8 @@ ARGUMENTS = {"batch_scan.py": ("--sample", "40")}
 # Those that tell how they are doing while they do it.
 TELLS = {"batch_scan.py"}
 ASKS = {
-    *("agent_tools.py", "demo.py", "rag_poisoned.py", "social_narrative.py"),
-    *("stream_terminal.py", "support_chatbot"),
+    *("agent_tools.py", "compare_prompts.py", "demo.py", "rag_poisoned.py"),
+    *("social_narrative.py", "stream_terminal.py", "support_chatbot"),
 }
 MARKS = {"passed", "stopped", "flagged"}
 
@@ -104,6 +104,41 @@ def test_every_example_asks_the_endpoint_that_is_named(name, tmp_path):
         assert request.headers["authorization"] == "Bearer not-a-key"
         assert request.body["model"] == "a-model"
     assert "not-a-key" not in done.stdout
+
+
+def at(server: ChatServer) -> dict[str, str]:
+    return {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "not-a-key"}
+
+
+@pytest.mark.parametrize("name", ["agent_tools.py", "demo.py"])
+def test_a_key_that_is_refused_is_told_in_a_line(name):
+    with ChatServer(Reply(status=401)) as server:
+        done = subprocess.run(
+            command(EXAMPLES / name),
+            capture_output=True,
+            text=True,
+            env=environment(**at(server)),
+            timeout=120,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "AuthenticationError, HTTP 401" in done.stderr
+
+
+def test_an_endpoint_with_a_filter_of_its_own_is_told():
+    with ChatServer(Reply(status=400)) as server:
+        done = run(EXAMPLES / "rag_poisoned.py", **at(server))
+    assert "(the endpoint refused to answer)" in done.stdout
+
+
+def test_a_narrative_that_nobody_judged_is_withheld():
+    def answer(body: dict[str, Any]) -> str | Reply:
+        judging = "BEGIN>>>" in body["messages"][0]["content"]
+        return Reply(status=400) if judging else "It began with a walk."
+
+    with ChatServer(answer) as server:
+        done = run(EXAMPLES / "social_narrative.py", "A runner", **at(server))
+    assert "withheld (draft 3, found: not judged: request)" in done.stdout
 
 
 def test_the_examples_are_all_told_of():
@@ -216,6 +251,14 @@ def test_narratives_are_released_redacted_or_withheld():
     assert outcomes[3] == "withheld"
     for secret in ("mara.k@", "7946 0958", "Jonas Weber", "Teresa Holm", "sclerosis"):
         assert secret not in done
+
+
+def test_the_prompt_that_says_more_gets_the_better_answers(tmp_path):
+    report = tmp_path / "report.html"
+    done = run(EXAMPLES / "compare_prompts.py", "--report", report).stdout
+    assert re.search(r"^correctness +0\.25 ±0\.00 +1\.00 ±0\.00$", done, re.M)
+    assert re.search(r"^settled : plain +6 +0 +0 +0 +0 +1\.00", done, re.M)
+    assert "Sure, no problem" in report.read_text(encoding="utf-8")
 
 
 # ---- the batch scan ------------------------------------------------------------------

@@ -7,8 +7,10 @@ import copy
 import json
 import logging
 import pickle
+import re
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from promptguard.testing import FakeGuard, FakeJudge, check_guard
 
 READY = """injection jailbreak toxicity profanity harmful_request manipulation
 disclosure off_topic groundedness faithfulness relevance helpfulness correctness tone
-clarity safety""".split()
+clarity safety preference""".split()
 HISTORY = (("user", "What is the fee?"), ("retrieved", "The fee is 5 euros."))
 
 
@@ -44,7 +46,7 @@ def test_the_ready_rubrics_are_those_of_the_documentation():
 @pytest.mark.parametrize("name", READY)
 @pytest.mark.parametrize("grade", [1, 2, 3, 4, 5])
 def test_a_ready_rubric_is_found_on_its_bad_side(name, grade):
-    guard = Judge(name, llm=FakeJudge(grade), topics=("fees",))
+    guard = Judge(name, llm=FakeJudge(grade), topics=("fees",), other="7 euros.")
     verdict = guard.check("The fee is 5 euros.", "assistant", HISTORY)
     rubric = ready()[name]
     share = (grade - 1) / 4
@@ -228,6 +230,31 @@ def test_without_what_a_rubric_needs_nothing_is_asked(name):
     assert raised.value.kind == "needs"
     assert seen == []
     guard.warmup()
+
+
+def test_a_reference_and_another_answer_are_told_apart_from_the_text():
+    seen: list[str] = []
+    judge = Judge(
+        ("correctness", "preference"),
+        llm=seeing(seen, 5),
+        reference="Five, says jo@example.org.",
+        other="Seven, says jo@example.org.",
+    )
+    assert not judge.check("Five.", "assistant", [("user", "Which?")]).flagged
+    # Inside the block of data, without what must not leave, and explained above it.
+    block = seen[0][seen[0].index("BEGIN>>>\n") :]
+    assert re.search(r'"reference": "Five,.says.\[EMAIL_ADDRESS_1\]\."', block)
+    assert re.search(r'"other": "Seven,.says.\[EMAIL_ADDRESS_1\]\."', block)
+    assert '"reference": an answer that is known to be right' in seen[0]
+    with pytest.raises(JudgeError, match=r"Judge\(\.\.\., other=\.\.\.\)") as raised:
+        Judge("preference", llm=FakeJudge(5)).check("Five.", history=[("user", "?")])
+    assert raised.value.kind == "needs"
+    with pytest.raises(ConfigError, match="reference must be a text"):
+        Judge("correctness", llm=FakeJudge(5), reference=" ")
+    with pytest.raises(JudgeError, match="119 characters"):
+        replace(judge, redact=False, longest=100, other="x" * 80).check(
+            "Five.", "assistant", [("user", "Which?..")]
+        )
 
 
 def test_a_text_that_is_too_long_is_not_cut():

@@ -36,10 +36,15 @@ NETWORK = {
     *("smtplib", "socket", "ssl", "urllib"),
 }
 LATE_ROOMS = {"server", "telemetry", "traffic", "monitor", "batch", "measure"}
-LATE_ROOMS |= {"playground"}
+LATE_ROOMS |= {"experiments", "playground"}
 # Beside the public names: the types they are made of, and how errors are worded.
 OPEN_TO_LATE_ROOMS = {"engine", "errors", "guard", "prices", "queries", "records"}
 OPEN_TO_LATE_ROOMS |= {"adapters.served", "text"}
+# How figures are computed, shown and written, and what an endpoint's error means.
+SHARED_BY_EXPERIMENTS = {"judging.faults"}
+SHARED_BY_EXPERIMENTS |= {
+    f"measure.{name}" for name in ("figures", "progress", "tables", "writing")
+}
 # The scripted model that a service without an upstream has.
 SCRIPTED = {"testing.replies", "testing.wire"}
 # Brings the service and those who observe it together.
@@ -202,7 +207,7 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
     # Client SDKs above all: messages and completions are known by their shape. A judge
     # that is told an address makes the client for it.
     if i.top == "openai":
-        return i.on_use and i.importer == "judging.endpoint"
+        return i.on_use and i.importer in {"judging.endpoint", "experiments.asking"}
     if i.importer in SERVER_INSIDE and i.top in SERVER_LIBRARIES:
         return True
     if i.importer.partition(".")[0] in LATE_ROOMS:
@@ -225,6 +230,8 @@ def late_rooms_are_imported_by_nobody(i: Import) -> bool:
         return True
     if i.importer == WIRING:
         return i.on_use
+    if i.importer.startswith("experiments.") and i.inside in SHARED_BY_EXPERIMENTS:
+        return True
     return i.importer == "cli" and i.on_use
 
 
@@ -237,6 +244,8 @@ def late_rooms_stand_on_the_public_names(i: Import) -> bool:
     if i.inside == "":
         return i.name in {"__version__", *promptguard.__all__}
     if i.importer == "server.echo" and i.inside in SCRIPTED:
+        return True
+    if room == "experiments" and i.inside in SHARED_BY_EXPERIMENTS:
         return True
     if i.importer == WIRING and i.room in LATE_ROOMS:
         return True

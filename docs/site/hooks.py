@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 OUTSIDE = {
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
+    "examples.md": "examples/README.md",
     "security.md": "SECURITY.md",
     "model-card.md": "src/promptguard/models/MODEL_CARD.md",
     "word-lists.md": "src/promptguard/data/profanity/README.md",

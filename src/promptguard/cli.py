@@ -130,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from ._parsers import Parser, TopParser
+    from .experiments.commands import add_commands as add_experiment
     from .measure.commands import add_commands
     from .playground.commands import add_commands as add_play
     from .policy.commands import add_commands as add_policy
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
     _add_check(commands)
     add_commands(commands)
+    add_experiment(commands)
     add_policy(commands)
     add_play(commands)
     add_server(commands)

@@ -54,6 +54,9 @@ class Judge(Guard):
         topics: What ``off_topic`` allows.
         context: What ``groundedness`` and ``faithfulness`` hold the text against;
             without it the retrieved and tool texts of the history.
+        reference: An answer that is known to be right, which the text is held against
+            by every rubric that it touches, ``correctness`` above all.
+        other: Another answer to the same question, for ``preference``.
         redact: What is taken out before the text leaves: True is ``PII() | Secrets()``,
             False nothing, a guard what it finds.
         structured: ``prefer`` asks by a JSON Schema, and where the endpoint refuses it
@@ -86,6 +89,8 @@ class Judge(Guard):
     threshold: float = 0.5
     topics: tuple[str, ...] = ()
     context: str | tuple[str, ...] = field(default=(), repr=False)
+    reference: str | None = field(default=None, repr=False)
+    other: str | None = field(default=None, repr=False)
     redact: Guard | bool = True
     structured: Structured = "prefer"
     timeout: float = 5.0
@@ -109,6 +114,10 @@ class Judge(Guard):
             raise ConfigError('off_topic needs the allowed topics: topics=("...",)')
         context = (self.context,) if isinstance(self.context, str) else self.context
         object.__setattr__(self, "context", several("context", context))
+        for name in ("reference", "other"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.strip()):
+                raise ConfigError(f"{name} must be a text, or left out")
         redact: object = self.redact
         key_env: object = self.key_env
         if not isinstance(redact, bool | Guard):
@@ -141,7 +150,12 @@ class Judge(Guard):
         if not any(one.strip() for one in asked) and self._risks_only:
             return
         question, context = yield from self._company(text, numbered)
-        length = sum(map(len, [*asked, question or "", *context]))
+        beside: list[str | None] = []
+        for one in (self.reference, self.other):
+            kept = one and (yield from self._bare(one, "assistant", numbered))
+            beside.append(kept or None)
+        company = [question or "", *context, *(one or "" for one in beside)]
+        length = sum(map(len, [*asked, *company]))
         if length > self.longest:
             raise JudgeError(
                 self.name,
@@ -152,7 +166,7 @@ class Judge(Guard):
         ask = asker(self._endpoint, self.rubrics, self.topics)
         names = ", ".join(rubric.name for rubric in self.rubrics)
         answers = yield tuple(
-            Ask(ask, names, Case(one, text.role, question, context).written())
+            Ask(ask, names, Case(one, text.role, question, context, *beside).written())
             for one in asked
         )
         yield from self._findings(answers, len(text.original))

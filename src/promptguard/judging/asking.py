@@ -301,8 +301,16 @@ def _lacking(rubric: Rubric, case: Case) -> Fault | None:
     lacking = {
         "question": case.question is None,
         "context": not case.context,
+        "reference": case.reference is None,
+        "other": case.other is None,
     }
     for need in rubric.needs:
+        if lacking.get(need) and need in ("reference", "other"):
+            return Fault(
+                "needs",
+                f"{rubric.name} is graded against another text, and there is none; "
+                f"give it: Judge(..., {need}=...)",
+            )
         if lacking.get(need):
             said = "user" if need == "question" else "retrieved"
             return Fault(

@@ -37,6 +37,12 @@ _ROLES = {
     "developer": "instructions of the operator of an AI assistant",
 }
 
+_COMPANY = {
+    "reference": "an answer that is known to be right; where it and the text disagree "
+    "on facts or result, the text is wrong",
+    "other": "another answer to the same question, which you do not grade",
+}
+
 _SYSTEM = """\
 You grade a text by rubrics. Programs read your grades; you talk to nobody.
 
@@ -77,22 +83,27 @@ class Case:
         role: Whose text it is.
         question: What it answers, or None.
         context: What it may draw on.
+        reference: An answer that is known to be right, or None.
+        other: Another answer to the same question, or None.
     """
 
     text: str = field(repr=False)
     role: str = "assistant"
     question: str | None = field(default=None, repr=False)
     context: tuple[str, ...] = field(default=(), repr=False)
+    reference: str | None = field(default=None, repr=False)
+    other: str | None = field(default=None, repr=False)
 
     def written(self) -> str:
         """The case as the text of a query."""
-        return json.dumps([self.text, self.role, self.question, self.context])
+        company = self.question, self.context, self.reference, self.other
+        return json.dumps([self.text, self.role, *company])
 
     @classmethod
     def read(cls, written: str) -> Case:
         """The case that ``written`` gave."""
-        text, role, question, context = json.loads(written)
-        return cls(text, role, question, tuple(context))
+        text, role, question, context, reference, other = json.loads(written)
+        return cls(text, role, question, tuple(context), reference, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,10 @@ def prompt(case: Case, asked: Sequence[Rubric], topics: Sequence[str] = ()) -> P
     if case.context:
         fields |= {f"context {n}": c for n, c in enumerate(case.context, 1)}
         told += '\n"context 1" and so on: what the text may draw on.'
+    for name, value in (("reference", case.reference), ("other", case.other)):
+        if value is not None:
+            fields[name] = value
+            told += f'\n"{name}": {_COMPANY[name]}.'
     clean = {name: Text(value).clean.text for name, value in fields.items()}
     mark = _mark("".join(clean.values()))
     block = ",\n".join(

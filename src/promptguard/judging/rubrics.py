@@ -18,7 +18,7 @@ __all__ = ["GRADES", "Rubric", "ready", "rubrics"]
 GRADES = (1, 2, 3, 4, 5)
 """Single digits: one token each, so that their log-probabilities can be read."""
 
-NEEDS = ("question", "context", "topics")
+NEEDS = ("question", "context", "topics", "reference", "other")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -34,7 +34,8 @@ class Rubric:
             high grade is what is found.
         low: What a 1 is.
         high: What a 5 is.
-        needs: What the text is graded against: ``question``, ``context``, ``topics``.
+        needs: What the text is graded against: ``question``, ``context``, ``topics``,
+            ``reference``, ``other``.
         label: The label of a finding; the name by default.
         threshold: Risk from which a text is found, 0 to 1; by default the judge's.
 

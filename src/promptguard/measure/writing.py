@@ -16,13 +16,13 @@ from ..text import READING_VERSION
 from .rows import Source
 from .scoring import Measured
 
-__all__ = ["check_writable", "header", "write_json"]
+__all__ = ["check_writable", "header", "library_version", "write_json"]
 
 
 def header(measured: Sequence[Measured], sources: Sequence[Source]) -> dict[str, Any]:
     """What every such file says first."""
     return {
-        "version": _version(),
+        "version": library_version(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "bundle": measured[0].answer.digest if measured else "",
         "reading": READING_VERSION,
@@ -31,7 +31,8 @@ def header(measured: Sequence[Measured], sources: Sequence[Source]) -> dict[str,
     }
 
 
-def _version() -> str:
+def library_version() -> str:
+    """The version of this library, as far as it is known."""
     try:
         return version("promptguard-llm")
     except PackageNotFoundError:
