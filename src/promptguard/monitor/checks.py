@@ -12,7 +12,7 @@ from .features import CHARACTERS, WORDS
 from .figures import Floats
 from .profile import COVERAGES, SCORES, Found, Side
 from .report import Histogram
-from .sample import Sample
+from .samples import Sample
 from .separating import separate
 from .thresholds import Thresholds
 

@@ -56,6 +56,7 @@ _STATISTICS = {
     "h": "distance of rates (Cohen's h)",
     "drop": "drop",
     "rise": "rise",
+    "difference": "difference",
     "least": "at least",
     "most": "at most",
 }
