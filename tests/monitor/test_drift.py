@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,9 @@ from made_windows import ATTACKS, GARDEN, GERMAN, prompts, sample
 
 from promptguard import ConfigError
 from promptguard.monitor import Labels, Profile, Thresholds, compare
+from promptguard.monitor.samples import Builder, Text
+
+ABOUT = {"direction": "input", "action": "allow", "length": 40}
 
 
 def seen(report) -> set[str]:
@@ -136,6 +141,36 @@ def test_texts_of_one_request_count_for_one():
     assert same.requests == 20
     with pytest.raises(ConfigError, match="20 requests"):
         compare(same, before)
+
+
+def test_a_request_counts_once_however_many_texts_it_has():
+    builder = Builder("made")
+    for number, text in enumerate(prompts(30, 1)):
+        builder.add(
+            Text(
+                "one" if number < 20 else f"k{number}",
+                "id",
+                number,
+                None,
+                ABOUT,
+                text,
+                (),
+            )
+        )
+    made = builder.sample()
+    assert (made.requests, len(made)) == (11, 30)
+    assert made.weight[:20].sum() == pytest.approx(1)
+    side = Profile.of(made).sides["input"]
+    assert side.read == pytest.approx(11)
+    assert side.scale == pytest.approx(11 / 30)
+
+
+def test_naming_the_room_loads_no_numpy():
+    code = (
+        "import sys, promptguard.monitor, promptguard.monitor.commands\n"
+        "raise SystemExit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_window_that_is_too_small_is_no_pass():
