@@ -102,6 +102,21 @@ def test_a_window_beside_the_one_before_it(kept, capsys, tmp_path):
         assert "parcel of my" not in written
 
 
+def test_other_answers_are_no_other_inputs(capsys, tmp_path):
+    one = export(
+        tmp_path / "one.jsonl",
+        prompts(300, 5, words=GARDEN, share=0.6),
+        5,
+        direction="output",
+    )
+    other = export(tmp_path / "other.jsonl", prompts(300, 6), 6, direction="output")
+    status, out, _ = run(capsys, "--traffic", one, "--reference", other, "--json", "-")
+    data = json.loads(out)
+    assert (status, data["verdict"], data["kind"]) == (1, "fail", "none")
+    assert "The answers have changed" in data["summary"]
+    assert "The inputs have" not in data["summary"]
+
+
 def test_the_same_traffic_passes(capsys, tmp_path):
     one = export(tmp_path / "one.jsonl", prompts(300, 5), 5)
     other = export(tmp_path / "other.jsonl", prompts(300, 6), 6)

@@ -96,7 +96,9 @@ def compare(
     checks += qualities.bounds(now, thresholds)
     checks.sort(key=lambda check: -VERDICTS.index(check.verdict))
     verdict = max((c.verdict for c in checks), key=VERDICTS.index, default="pass")
-    covariate = any(c.name in INPUTS and c.verdict != "pass" for c in checks)
+    covariate = any(
+        c.name in INPUTS and c.group != "output" and c.verdict != "pass" for c in checks
+    )
     concept = any(c.name == "concept" and c.verdict != "pass" for c in checks)
     kind = {
         (False, False): "none",

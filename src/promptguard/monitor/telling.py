@@ -28,11 +28,14 @@ def told(
     decided = [check for check in moved if check.name in _DECISIONS]
     worse = [check for check in moved if check.name in _QUALITY]
     other = [c for c in moved if c not in decided and c not in worse]
-    inputs = [check for check in other if check.name != "concept"]
+    answers = [check for check in other if check.group == "output"]
+    inputs = [c for c in other if c.name != "concept" and c not in answers]
     if not moved:
         said.append("Nothing has moved further than chance would have it.")
     if inputs:
         said.append(f"The inputs have changed: {_listed(inputs)}.")
+    if answers:
+        said.append(f"The answers have changed: {_listed(answers)}.")
     if decided:
         said.append(f"What guards make of them has changed: {_listed(decided)}.")
         if not inputs and kind == "none":
