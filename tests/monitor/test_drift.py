@@ -70,6 +70,13 @@ def test_another_length_alone_is_seen():
     assert "language" not in seen(report)
 
 
+def test_coverage_that_is_lost_is_seen_and_a_character_left_out_is_not():
+    now, before = sample(prompts(400, 1), 1), sample(prompts(400, 2), 2)
+    for lost, flagged in ((0.002, False), (0.4, True)):
+        report = compare(replace(now, coverage=now.coverage - lost), before)
+        assert ("coverage" in seen(report)) is flagged
+
+
 def test_decisions_that_change_where_inputs_do_not_point_at_the_model():
     report = compare(
         sample(prompts(800, 1), 1, flagged=0.3), sample(prompts(800, 2), 2, flagged=0.1)

@@ -258,7 +258,8 @@ class Profile:
 
 def _side(sample: Sample) -> Side:
     bins = np.array([length_bin(int(n)) for n in sample.length], np.intp)
-    covered = np.clip(sample.coverage, 0, 1) * (COVERAGES - 1)
+    # To the nearest: a character that was left out of a page is no loss of coverage.
+    covered = np.rint(np.clip(sample.coverage, 0, 1) * (COVERAGES - 1))
     columns = {n: sample.columns[n].counts() for n in ("role", "kept", "action")}
     for name in ("language", "script"):
         columns[name] = sample.columns[name].counts(sample.read)
