@@ -18,7 +18,7 @@ _STYLE = """
   --line: #3a4356; --ground: #151a24; --card: #1e2533; --before: #56b4e9;
   --now: #f0944d; --pass: #3ecf9e; --warn: #e6b450; --fail: #ff8a80; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 68rem;
+body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem;
   background: var(--ground); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .75rem; }
@@ -32,7 +32,7 @@ p { margin: .5rem 0; max-width: 52rem; }
 .fail { color: var(--fail); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line);
+th, td { text-align: left; padding: .35rem .45rem; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { font-weight: 600; color: var(--quiet); white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
