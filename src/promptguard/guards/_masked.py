@@ -12,7 +12,9 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
+from .._signs import kinds
 from .._unicode import SOLID, one_of
+from ..text import Reading
 from ._lexicon import AFTER, SEVERITY, Lexicon
 from ._trie import Node
 
@@ -38,6 +40,14 @@ _HINT = re.compile(
     rf"[{_SIGNS}](?:(?=[^\W\d_])|(?<=[^\W\d_].))"
     r"|[-._~,/=:;](?<=[^\W\d_].)(?:(?=[^\W\d_])|(?<=-)-|(?<=_)_|(?<=\.)\.)"
 )
+# The same in ASCII: a class that has nothing else is quicker to go through.
+_ASCII_HINT = re.compile(
+    rf"[{re.sub('[^ -~]', '', _SIGNS)}](?:(?=[^\W\d_])|(?<=[^\W\d_].))"
+    r"|[-._~,/=:;](?<=[^\W\d_].)(?:(?=[^\W\d_])|(?<=-)-|(?<=_)_|(?<=\.)\.)",
+    re.ASCII,
+)
+_HINTS = kinds(re.sub("[^ -~]", "", _SIGNS) + _BETWEEN)
+
 # All but the ends of a word: f--k, s__t. Longer ends are words beside a dash.
 _DASHED = re.compile(r"([^\W\d_]{1,2})(-{2,8}|_{2,8}|\.{2,8})([^\W\d_]{1,2})")
 # i18n, a11y and the like.
@@ -61,16 +71,24 @@ def _run() -> re.Pattern[str]:
     return re.compile(rf"(?:[^\W_{solid}]|[{signs}])+")
 
 
-def masked(lexicon: Lexicon, text: str, begin: int) -> Iterator[tuple[int, int, int]]:
-    """Start, end and severity of what a clean text holds in this way.
+def masked(
+    lexicon: Lexicon, reading: Reading, begin: int
+) -> Iterator[tuple[int, int, int]]:
+    """Start, end and severity of what a clean reading holds in this way.
 
     Args:
         lexicon: The words.
-        text: The text.
+        reading: The reading.
         begin: Where to begin.
     """
+    text = reading.text
+    if reading.lacks(_HINTS):
+        return
+    hints = _HINT if reading.signs is None else _ASCII_HINT
+    hint = hints.search(text, begin)
+    if hint is None:
+        return
     run = _run()
-    hint = _HINT.search(text, begin)
     while hint is not None:
         start = hint.start()
         while start and run.match(text, start - 1):
@@ -80,7 +98,7 @@ def masked(lexicon: Lexicon, text: str, begin: int) -> Iterator[tuple[int, int, 
         found = _read(lexicon, text, start, end)
         if found is not None:
             yield found
-        hint = _HINT.search(text, end)
+        hint = hints.search(text, end)
 
 
 def _read(

@@ -149,7 +149,7 @@ class PII(Guard):
     def _found(self, reading: Reading, text: Text) -> Iterator[Candidate]:
         seen = reading.text
         names_alone = self.names and self.names == self.entities and not self.countries
-        if names_alone or not Finders.worth(seen):
+        if names_alone or not Finders.worth(seen, reading.signs):
             return
         at = max(0, reading.position(text.start) - REACH)
         finders = _finders(self.entities, self.countries)

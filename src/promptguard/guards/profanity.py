@@ -132,7 +132,7 @@ class Profanity(Guard):
                     yield start, end, severity
         for reading in text.readings:
             begin = reading.position(text.start)
-            for start, end, severity in masked(look.lexicon, reading.text, begin):
+            for start, end, severity in masked(look.lexicon, reading, begin):
                 yield *reading.span(start, end), severity
 
     def _finding(self, span: tuple[int, int], severity: int) -> Finding:
