@@ -112,6 +112,24 @@ def test_a_redaction_takes_every_mention_out_and_leaves_the_rest() -> None:
     assert masked.check(text).text == text.replace("Mateo", "[?]")
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("MATEO GARCIA HAS ASTHMA. HE USES AN INHALER.", "MATEO GARCIA"),
+        ("TODAY MATEO STAYS AT HOME. HE HAS ASTHMA.", "MATEO"),
+        ("Note this.\nTOM WAS DIAGNOSED WITH DIABETES", "TOM"),
+    ],
+)
+def test_in_capitals_a_name_ends_before_the_verb(text: str, name: str) -> None:
+    findings = GUARD.check(text).findings
+    assert {text[f.start : f.end] for f in findings if f.label == "identity"} == {name}
+
+
+def test_a_text_in_capitals_about_nobody_is_quiet() -> None:
+    text = "ASTHMA IS COMMON. DR. HOLLIS SAYS THAT CHILDREN WITH ASTHMA LIKE MAPS."
+    assert not GUARD.check(text).findings
+
+
 def test_actions_can_be_given_by_label() -> None:
     guard = pg.Disclosure(action=pg.Action.FLAG)
     assert guard.check("Mateo has asthma.").action is pg.Action.FLAG

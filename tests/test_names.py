@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import promptguard as pg
 from promptguard import PII, Action, ConfigError, ModelError, PromptInjection
 from promptguard.drivers import _memo
+from promptguard.guards._pii import names
 from promptguard.runtime import infer
 from promptguard.testing import check_guard
 from training.testing.tiny import write_bundle
@@ -136,6 +139,32 @@ def test_allowed_names_are_left(model: str) -> None:
     guard = PII(entities=EVERY, model=model, allow=("anna moreau", "calais"))
     verdict = guard.check("anna moreau, anna holm, calais")
     assert found(verdict) == [("PERSON", "anna holm")]
+
+
+def test_the_shipped_model_without_that_head_is_an_error_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "_shipped", lambda: False)
+    with pytest.raises(ModelError, match=r"pass model= .* or leave PERSON out"):
+        PII(entities=("EMAIL_ADDRESS", "PERSON"))
+    assert PII(entities=("PERSON",), model="of/one's/own").names == ("PERSON",)
+    assert not PII(entities=("EMAIL_ADDRESS",)).names
+    monkeypatch.setattr(names, "_shipped", lambda: True)
+    assert PII(entities=("PERSON",)).names == ("PERSON",)
+
+
+def test_the_description_says_what_loading_the_shipped_model_would() -> None:
+    # In a process of its own: nothing is loaded to tell it.
+    code = (
+        "import sys; from promptguard.guards._pii.names import _shipped; "
+        "told = _shipped(); print('onnxruntime' in sys.modules); "
+        "from promptguard.runtime.bundle import Bundle; "
+        "print(told == ('names' in dict(Bundle.load(None).token_heads)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["False", "True"]
 
 
 def test_a_model_without_that_head_is_an_error(nameless: str, model: str) -> None:

@@ -67,6 +67,15 @@ def found(guard: Guard, text: str) -> list[str]:
         ("your ass, nice boobs", ["ass", "boobs"]),
         ("他妈的fuck你", ["他妈的", "fuck"]),
         ("son of\na bitch", ["son of\na bitch", "bitch"]),
+        ("such a s h i t", ["s h i t"]),
+        ("u r a d.i.c.k", ["d.i.c.k"]),
+        ("f(u)ck and bi[t]ch", ["f(u)ck", "bi[t]ch"]),
+        ("sh'it, cu'nt", ["sh'it", "cu'nt"]),
+        ("oh sh**, what bit**", ["sh**", "bit**"]),
+        ("c🍆ck and sh💩t", ["c🍆ck", "sh💩t"]),
+        ("nniiggggeerr", ["nniiggggeerr"]),
+        ("shlt, bltch", ["shlt", "bltch"]),
+        ("whatbitchesthese, myassholefriend", ["whatbitchesthese", "myassholefriend"]),
     ],
 )
 def test_english_is_found_in_its_disguises(text: str, parts: list[str]) -> None:
@@ -144,6 +153,9 @@ def test_each_language_by_name(language: str, text: str, parts: list[str]) -> No
         "Killing people, hate speech and white power are no swear words.",
         "gay, lesbian, jewish, asian, transgender, a black guy, my wife",
         "chicken breasts, sexual health, penis, anus, breast cancer, rape",
+        "who're they? We're, you'll see; class(es), her(s) and th(is)",
+        "**what to di** and *as**, int** p; a b c d e; i a m h e r e; a.s.a.p.",
+        "Dido, tittle-tattle and the cat 🐈 sat on the mat 🔥🔥",
     ],
 )
 def test_the_innocent_are_left_alone(text: str) -> None:

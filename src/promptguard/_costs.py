@@ -43,11 +43,15 @@ class Costs:
     def note(self, guard: Guard, seconds: float, size: int) -> None:
         """Take note of what a guard took for a text of so many characters."""
         key = type(guard), guard.name
-        new = seconds / max(size, self.SHORT)
-        old, count = self._known.get(key, (new, 0))
-        if not count and len(self._known) >= self.KEPT:
-            self._known.clear()
-        self._known[key] = min(new, old * self._GROWTH), count + 1
+        new = seconds / (size if size > self.SHORT else self.SHORT)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= self.KEPT:
+                self._known.clear()
+            self._known[key] = new, 1
+            return
+        old = known[0] * self._GROWTH
+        self._known[key] = (new if new < old else old), known[1] + 1
 
     def ordered(self, guards: tuple[Guard, ...]) -> tuple[Guard, ...]:
         """The guards, the cheap ones first."""

@@ -17,6 +17,7 @@ from itertools import product
 from . import _lookalikes as look
 from ._language import known
 from ._offsets import Offsets, Rewrite
+from ._signs import kinds, signs
 from ._skeleton import latinise
 from ._unicode import EMOJI, ENCLOSING, FOREIGN, LETTERED, MARKS, one_of
 
@@ -31,18 +32,24 @@ def fold(text: str) -> tuple[str, tuple[Offsets, ...]]:
     if not text.isascii():
         text, offsets = _unadorn(text)
         found.append(offsets)
-    plain = text.isascii()
-    if _HUMPS.search(text):
+    plain = signs(text)
+    if _HUMPS.search(text) if plain is None else b"AA" in plain.rest:
         text, offsets = _part(text)
         found.append(offsets)
-    run = _ASCII_RUN if plain else _run()
-    if run.search(text):
+    run = _run() if plain is None else _ASCII_RUN
+    if (plain is None or _may_spell(text)) and run.search(text):
         text, offsets = _join(text, run)
         found.append(offsets)
     if "*" in text or "`" in text:
         text, offsets = _unstar(text)
         found.append(offsets)
-    text = _unleet(text.lower() if plain else _lower(latinise(text)))
+    if plain is None:
+        text = _unleet(_lower(latinise(text)))
+    else:
+        text = text.lower()
+        # The steps before have taken signs out, and added none.
+        if not plain.kinds.isdisjoint(_MIXED) and _may_mix(text):
+            text = _unleet(text)
     text, offsets = _space(text)
     found.append(offsets)
     return text, tuple(offsets for offsets in found if offsets is not None)
@@ -174,6 +181,16 @@ _ASCII_RUN = re.compile(
 )
 
 
+# An ASCII text as letters and spaces, and three letters by themselves in that.
+_WORDS = bytes(97 if chr(at).isalnum() and at < 128 else 32 for at in range(256))
+_THREE = re.compile(rb" a  {0,7}a  {0,7}a(?!a)")
+
+
+def _may_spell(text: str) -> bool:
+    """False for an ASCII text without letters that stand alone, three in a row."""
+    return _THREE.search(b" " + text.encode("ascii").translate(_WORDS)) is not None
+
+
 @cache
 def _run() -> re.Pattern[str]:
     letter = one_of("30-39 41-5A 61-7A", FOREIGN)
@@ -272,7 +289,20 @@ _DIGITS = str.maketrans("023456789", "ozeasgtbg")
 _LEET_SIGNS = str.maketrans("@$!", "asi")
 _INSIDE = re.compile(r"(?<=[a-z0-9])[@$]+(?=[a-z0-9])|(?<=[a-z]{3})\$+(?![a-z0-9@$!])")
 _MOST_ONES = 4
+_MIXED = kinds("0@$")
+_MIX = bytes(
+    ord("0" if chr(at) in "0123456789@$" else "!" if at == 33 else "a")
+    if chr(at) in "abcdefghijklmnopqrstuvwxyz0123456789@$!"
+    else 32
+    for at in range(256)
+)
 _MORE_MAIL = re.compile(r"[-.+][a-z0-9]")
+
+
+def _may_mix(text: str) -> bool:
+    """False for a lower-case ASCII text in which no word mixes letters with digits."""
+    shape = text.encode("ascii").translate(_MIX)
+    return any(pair in shape for pair in (b"a0", b"0a", b"!0", b"0!"))
 
 
 def _unleet(text: str) -> str:
@@ -337,17 +367,24 @@ def _ones(word: str) -> str:
 
 
 _BLANKS = r"[ \t\n\r]"
-_GAPS = re.compile(
-    rf"\t{_BLANKS}*+|\n{_BLANKS}*+|\r{_BLANKS}*+| {_BLANKS}++"
-    r"|_(?<=[^\W_]_)_*+(?=[^\W_])|-(?<=[^\W\d_]-)-*+(?=[^\W\d_])"
-)
+_JOINT = r"_(?<=[^\W_]_)_*+(?=[^\W_])|-(?<=[^\W\d_]-)-*+(?=[^\W\d_])"
+_JOINTS = re.compile(_JOINT)
+_GAPS = re.compile(rf"\t{_BLANKS}*+|\n{_BLANKS}*+|\r{_BLANKS}*+| {_BLANKS}++|{_JOINT}")
 
 
 def _space(text: str) -> tuple[str, Offsets | None]:
     """One space for any gap, and for underscores and hyphens that join words."""
-    spaced = _GAPS.sub(" ", text)
-    if len(spaced) == len(text):
-        return spaced, None
+    if text.isascii():
+        spaced = text.replace("\n", " ").replace("\t", " ").replace("\r", " ")
+        if "  " not in spaced:
+            if "-" in spaced or "_" in spaced:
+                spaced = _JOINTS.sub(" ", spaced)
+            if len(spaced) == len(text):
+                return spaced, None
+    else:
+        spaced = _GAPS.sub(" ", text)
+        if len(spaced) == len(text):
+            return spaced, None
     rewrite = Rewrite(text)
     for match in _GAPS.finditer(text):
         rewrite.replace(*match.span(), " ")

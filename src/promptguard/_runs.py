@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
@@ -101,6 +101,9 @@ class Step:
     dropped: tuple[Query, ...] = ()
 
 
+_NOTHING = Step()
+
+
 class Event:
     """What has come of an event so far."""
 
@@ -112,19 +115,24 @@ class Event:
         self.dropped: list[Query] = []
 
     def step(self) -> Step:
-        return Step(tuple(self.queries), tuple(self.findings), tuple(self.dropped))
+        if self.queries or self.findings or self.dropped:
+            return Step(tuple(self.queries), tuple(self.findings), tuple(self.dropped))
+        return _NOTHING
 
 
 def label(guard: Guard, finding: Finding) -> Finding:
     """The finding with the guard's name and action where it has none of its own."""
-    if finding.guard and finding.action is not None:
+    action = finding.action
+    if finding.guard and action is not None:
         return finding
-    return replace(
-        finding,
-        guard=finding.guard or guard.name,
-        action=guard.action_of(finding.label)
-        if finding.action is None
-        else finding.action,
+    return Finding(
+        finding.label,
+        finding.score,
+        finding.start,
+        finding.end,
+        finding.guard or guard.name,
+        guard.action_of(finding.label) if action is None else action,
+        finding.operator,
     )
 
 

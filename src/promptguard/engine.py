@@ -20,6 +20,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from time import perf_counter
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._costs import Costs, Limit, limit_of
@@ -121,7 +122,11 @@ class Engine:
         if not self.done:
             raise ConfigError("the engine is not done: answer its pending queries")
         if self._verdicts is None:
-            self._verdicts = tuple(self._verdict(case) for case in self._cases)
+            self._verdicts = tuple([self._verdict(case) for case in self._cases])
+            for case in self._cases:
+                # A case and its runs know each other: apart they are gone at once,
+                # and the text with them, not when the collector comes by.
+                case.runs.clear()
         return self._verdicts
 
     def start(self) -> Step:
@@ -206,7 +211,7 @@ class Engine:
         return event.step()
 
     def _begin(self, run: Run, event: Event) -> None:
-        if perf_counter() > self._deadline:
+        if self._budget is not None and perf_counter() > self._deadline:
             self._break(run, self._too_late(run))
             return
         try:
@@ -214,7 +219,7 @@ class Engine:
         except BaseException as error:
             self._break(run, own(error))
             return
-        if not isinstance(steps, Generator):
+        if type(steps) is not GeneratorType and not isinstance(steps, Generator):
             self._break(
                 run, GuardError(run.guard.name, "inspect is not a generator function")
             )
@@ -259,7 +264,7 @@ class Engine:
                     return
                 value = self._collect(run)
         except StopIteration:
-            self._close(run)
+            run.closed, run.steps = True, None
         except BaseException as broken:
             self._break(run, own(broken))
         finally:
@@ -286,7 +291,7 @@ class Engine:
                 if not run.closed:
                     self._forget(run, event)
                     self._close(run)
-        if all(run.closed for run in case.runs):
+        if all([run.closed for run in case.runs]):
             case.closed = True
             self._open -= 1
             if case.blocked and self._together:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ._costs import Limit
@@ -27,6 +28,9 @@ of queries the tuple of their answers."""
 _WARM_UP = "Warm-up: password = x1, <b>joe@example.org</b>, https://example.org/ 42."
 
 History = Sequence[tuple[str, str]]
+
+_Drive = Callable[[Engine], tuple[Verdict, ...]]
+_Emit = Callable[[tuple[Verdict, ...]], tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +160,7 @@ class Guard:
             GuardError: A guard broke, or the budget ran out.
             ModelError: A model file is missing or altered.
         """
-        from .drivers import drive
-        from .hooks import emit
-
+        drive, emit = _driving()
         texts = (Text(text, role, tuple(history)),)
         return emit(drive(Engine(self, texts, budget=budget)))[0]
 
@@ -178,9 +180,7 @@ class Guard:
             history: Earlier (role, text) pairs of the conversation.
             budget: Seconds for all of them together; see ``check``.
         """
-        from .drivers import drive
-        from .hooks import emit
-
+        drive, emit = _driving()
         return emit(drive(self._engine(texts, role, history, budget)))
 
     async def acheck(
@@ -269,6 +269,15 @@ class Guard:
             raise ConfigError("texts must be several strings; for one use check()")
         past = tuple(history)
         return Engine(self, [Text(text, role, past) for text in texts], budget=budget)
+
+
+@cache
+def _driving() -> tuple[_Drive, _Emit]:
+    # Loaded by the first check; a statement in each would look them up every time.
+    from .drivers import drive
+    from .hooks import emit
+
+    return drive, emit
 
 
 def snake(name: str) -> str:

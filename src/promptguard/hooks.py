@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .errors import ConfigError, PromptGuardError
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["capture", "on_verdict"]
 
 Hook = Callable[[Verdict], None]
+
+# logging.INFO: the module is loaded when there is something to log.
+_INFO = 20
 
 _lock = threading.Lock()
 _hooks: tuple[Hook, ...] = ()
@@ -92,18 +96,22 @@ def emit(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
 
 
 def _log(verdict: Verdict) -> None:
+    logger = _logger()
+    if not verdict.degraded and not logger.isEnabledFor(_INFO):
+        # Nobody listens: the words cost as much as a check.
+        return
     found = "; ".join(
         f"{f.guard}: {f.label} {f.score:.2f} at {f.start}..{f.end}"
         for f in verdict.findings
     )
     if verdict.degraded:
-        _logger().critical(
+        logger.critical(
             "a guard failed and on_error is 'allow': a text went on unchecked (%s)",
             found or "nothing found",
         )
     else:
         dry = "dry run: " if verdict.dry_run else ""
-        _logger().info("%s%s (%s)", dry, verdict.action.name.lower(), found)
+        logger.info("%s%s (%s)", dry, verdict.action.name.lower(), found)
 
 
 def unseen(error: PromptGuardError) -> None:
@@ -111,6 +119,7 @@ def unseen(error: PromptGuardError) -> None:
     _logger().critical("dry run: a text could not be checked: %s", error)
 
 
+@cache
 def _logger() -> logging.Logger:
     import logging
 

@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from .errors import GuardError, wrap
 from .verdict import Action, Finding
@@ -49,9 +50,7 @@ class Placeholders:
 
     def token(self, label: str, value: str) -> str:
         """The token that stands for a value, made on first use."""
-        kind = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_") or "VALUE"
-        if not kind[0].isalpha():
-            kind = f"X_{kind}"
+        kind = _kind(label)
         with self._lock:
             token = self._tokens.get((kind, value))
             if token is None:
@@ -100,6 +99,13 @@ class Placeholders:
         from .restoring import Restorer
 
         return Restorer(self).feed(text, end=True)
+
+
+@lru_cache(maxsize=1024)
+def _kind(label: str) -> str:
+    """A label as tokens have it. Labels are names: no value is kept."""
+    kind = re.sub(r"[^A-Z0-9]+", "_", label.upper()).strip("_") or "VALUE"
+    return kind if kind[0].isalpha() else f"X_{kind}"
 
 
 def _nonce() -> str:

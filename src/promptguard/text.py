@@ -11,6 +11,7 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
+from ._signs import Signs, kinds, signs
 from .errors import ConfigError, unknown
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ ROLES = (
     "function",
     "retrieved",
 )
+
+
+# All control characters of ASCII but TAB, LF and CR.
+_CONTROLS = kinds("".join(map(chr, (*range(9), 11, 12, *range(14, 32), 127))))
 
 
 @cache
@@ -64,7 +69,7 @@ class Reading:
         text: What it reads.
     """
 
-    __slots__ = ("_length", "_stages", "name", "text")
+    __slots__ = ("_length", "_signs", "_stages", "name", "text")
 
     def __init__(
         self, name: str, text: str, length: int, stages: tuple[Offsets, ...] = ()
@@ -73,6 +78,23 @@ class Reading:
         self.text = text
         self._length = length
         self._stages = stages
+        self._signs: tuple[Signs | None] | None = None
+
+    @property
+    def signs(self) -> Signs | None:
+        """What it has besides small letters and spaces; None if it is not ASCII."""
+        if self._signs is None:
+            self._signs = (signs(self.text),)
+        return self._signs[0]
+
+    def lacks(self, wanted: frozenset[int]) -> bool:
+        """True for an ASCII text with no character of these kinds.
+
+        Args:
+            wanted: What ``kinds`` gives. Small letters and spaces are none.
+        """
+        found = self.signs
+        return found is not None and found.kinds.isdisjoint(wanted)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a part of this reading stands in the original.
@@ -190,9 +212,17 @@ class Text:
         characters: beyond that, characters that NFKC would expand stay as they are.
         """
         if self._clean is None:
-            self._cleaned = cleaned = _cleaning().clean(self.original)
-            self._clean = self._reading("clean", cleaned.text, cleaned.stages)
+            given = self._reading("clean", self.original, ())
+            if not given.lacks(_CONTROLS):
+                self._cleaned = cleaned = _cleaning().clean(self.original)
+                given = self._reading("clean", cleaned.text, cleaned.stages)
+            self._clean = given
         return self._clean
+
+    @property
+    def plain(self) -> bool:
+        """True for ASCII without control characters, where nothing can be hidden."""
+        return self.original.isascii() and self.clean.text is self.original
 
     @property
     def folded(self) -> Reading:

@@ -43,7 +43,7 @@ STRETCHED = re.compile(r"([^\W\d_])\1\1|hh|jj|qq|uu|vv|ww|xx|yy")
 
 _RUN = re.compile(r"([^\W\d_])\1+")
 
-_SPACED = {at: " " for at in range(128) if not chr(at).isalnum()}
+_SPACED = bytes(at if chr(at).isalnum() else 32 for at in range(128)) + b" " * 128
 
 
 def finder(lexicon: Lexicon, stems: Stems | None = None) -> Finder:
@@ -55,6 +55,9 @@ def finder(lexicon: Lexicon, stems: Stems | None = None) -> Finder:
             way there is.
     """
     known, torn = lexicon.known, lexicon.torn
+    # What a word may be torn into; hardly any text has both.
+    heads = frozenset(word[:at] for word in torn for at in range(1, len(word)))
+    tails = frozenset(word[at:] for word in torn for at in range(1, len(word)))
     if stems is None:
         way = pattern if _ahocorasick() is None else automaton
         stems = way(lexicon.openers)
@@ -66,7 +69,7 @@ def finder(lexicon: Lexicon, stems: Stems | None = None) -> Finder:
         for start, end in _blocks(text, begin):
             part = text[start:end]
             plain = part.isascii()
-            spaced = part.translate(_SPACED) if plain else part
+            spaced = _spaced(part) if plain else part
             every = spaced.split() if plain else words(False).findall(part)
             found = set(every)
             fresh = [word for word in found if hash(word) not in nothing]
@@ -76,7 +79,9 @@ def finder(lexicon: Lexicon, stems: Stems | None = None) -> Finder:
                 if len(nothing) > _KEPT:
                     nothing.clear()
                 nothing.update(hash(word) for word in fresh if word not in hits)
-            pairs = torn.intersection(map(add, every, every[1:]))
+            pairs: Set[str] = frozenset()
+            if not (heads.isdisjoint(found) or tails.isdisjoint(found)):
+                pairs = torn.intersection(map(add, every, every[1:]))
             if hits or pairs:
                 spans = _places(spaced, hits) if plain else _found(part, hits)
                 if pairs:
@@ -85,6 +90,11 @@ def finder(lexicon: Lexicon, stems: Stems | None = None) -> Finder:
                     yield start + first, start + last
 
     return find
+
+
+def _spaced(text: str) -> str:
+    """ASCII with a space for whatever is no letter and no digit."""
+    return text.encode("ascii").translate(_SPACED).decode("ascii")
 
 
 def _hits(words: list[str], stems: Stems, lexicon: Lexicon) -> set[str]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from .._signs import kinds
 from .._unicode import SOLID, one_of
 
-__all__ = ["REACH", "Link", "links"]
+__all__ = ["REACH", "SIGNS", "Link", "links"]
 
 # How far is looked back for what stands before a URL; and how far from its start it may
 # hold letters of scripts without spaces, between which a stream is cut.
@@ -45,6 +46,10 @@ class Link:
     named: bool = False
     carried: int = 0
     loads: bool = False
+
+
+# One of these is in every URL, but in one that begins with www.
+SIGNS = kinds(":/\\")
 
 
 def links(text: str, start: int = 0) -> Iterator[Link]:

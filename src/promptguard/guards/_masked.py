@@ -12,7 +12,9 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
-from .._unicode import SOLID, one_of
+from .._signs import kinds
+from .._unicode import EMOJI, SOLID, one_of
+from ..text import Reading
 from ._lexicon import AFTER, SEVERITY, Lexicon
 from ._trie import Node
 
@@ -38,6 +40,15 @@ _HINT = re.compile(
     rf"[{_SIGNS}](?:(?=[^\W\d_])|(?<=[^\W\d_].))"
     r"|[-._~,/=:;](?<=[^\W\d_].)(?:(?=[^\W\d_])|(?<=-)-|(?<=_)_|(?<=\.)\.)"
 )
+# The same in ASCII: a class that has nothing else is quicker to go through.
+_ASCII_HINT = re.compile(
+    rf"[{re.sub('[^ -~]', '', _SIGNS)}](?:(?=[^\W\d_])|(?<=[^\W\d_].))"
+    r"|[-._~,/=:;](?<=[^\W\d_].)(?:(?=[^\W\d_])|(?<=-)-|(?<=_)_|(?<=\.)\.)",
+    re.ASCII,
+)
+_ENCLOSES = kinds("'`([{")
+_HINTS = _ENCLOSES | kinds(re.sub("[^ -~]", "", _SIGNS) + _BETWEEN)
+
 # All but the ends of a word: f--k, s__t. Longer ends are words beside a dash.
 _DASHED = re.compile(r"([^\W\d_]{1,2})(-{2,8}|_{2,8}|\.{2,8})([^\W\d_]{1,2})")
 # i18n, a11y and the like.
@@ -61,16 +72,30 @@ def _run() -> re.Pattern[str]:
     return re.compile(rf"(?:[^\W_{solid}]|[{signs}])+")
 
 
-def masked(lexicon: Lexicon, text: str, begin: int) -> Iterator[tuple[int, int, int]]:
-    """Start, end and severity of what a clean text holds in this way.
+def masked(
+    lexicon: Lexicon, reading: Reading, begin: int
+) -> Iterator[tuple[int, int, int]]:
+    """Start, end and severity of what a clean reading holds in this way.
 
     Args:
         lexicon: The words.
-        text: The text.
+        reading: The reading.
         begin: Where to begin.
     """
+    text = reading.text
+    if reading.lacks(_HINTS):
+        return
+    if reading.signs is None:
+        # A picture in the place of a letter hides it as a star does.
+        text = _pictures().sub("*", text)
+    yield from _cut(lexicon, text, begin)
+    if not reading.lacks(_ENCLOSES):
+        yield from _enclosed(lexicon, text, begin)
+    hints = _HINT if reading.signs is None else _ASCII_HINT
+    hint = hints.search(text, begin)
+    if hint is None:
+        return
     run = _run()
-    hint = _HINT.search(text, begin)
     while hint is not None:
         start = hint.start()
         while start and run.match(text, start - 1):
@@ -80,7 +105,70 @@ def masked(lexicon: Lexicon, text: str, begin: int) -> Iterator[tuple[int, int, 
         found = _read(lexicon, text, start, end)
         if found is not None:
             yield found
-        hint = _HINT.search(text, end)
+        hint = hints.search(text, end)
+
+
+@cache
+def _pictures() -> re.Pattern[str]:
+    return re.compile(rf"(?<=[^\W\d_]){one_of(EMOJI)}(?=[^\W\d_])")
+
+
+# The beginning of a word, and stars for the rest of it. The end of what is bold has
+# stars before it in its line.
+_NEAR = 64
+_BOLD = re.compile(r"(?<![\w*])\*\*(?=[^\s*])")
+_CUT = re.compile(r"(?<![\w*])([^\W\d_]{2,3})(\*{2,12}+)(?!\w)")
+
+
+def _cut(lexicon: Lexicon, text: str, begin: int) -> Iterator[tuple[int, int, int]]:
+    """Words of which only two or three letters are left: sh**, bit**."""
+    if "**" not in text:
+        return
+    for match in _CUT.finditer(text, begin):
+        severity = _longer(lexicon, match[1].lower(), len(match[2]))
+        if severity > 1:
+            line = max(text.rfind("\n", 0, match.start()), match.start() - _NEAR, 0)
+            if not _BOLD.search(text, line, match.start()):
+                yield *match.span(), severity
+
+
+def _longer(lexicon: Lexicon, beginning: str, more: int) -> int:
+    """The worst severity of the words that go on so with as many letters more."""
+    nodes = [lexicon.masks]
+    for letter in beginning:
+        nodes = [node.next[letter] for node in nodes if letter in node.next]
+    for _ in range(more):
+        nodes = [after for node in nodes for after in node.next.values()]
+    return max((n & SEVERITY for node in nodes for n in node.ends), default=0)
+
+
+# A letter or a few in brackets inside a word, or an apostrophe where none belongs.
+_ENCLOSING = "'`([{"
+_ENCLOSED = re.compile(
+    r"[(\[{][^\W\d_]{1,3}[)\]}][^\W\d_]{1,24}"
+    r"|['`\u2019](?!(?:re|ve|ll)(?![^\W_]))[^\W\d_]{2,24}"
+)
+_INSIDE = re.compile(rf"[{re.escape(_ENCLOSING)}](?<=[^\W\d_].)(?=[^\W\d_])")
+_INSIDE_ANY = re.compile(rf"[{re.escape(_ENCLOSING)}\u2019](?<=[^\W\d_].)(?=[^\W\d_])")
+_LETTER_RUN = re.compile(r"[^\W\d_]+")
+
+
+def _enclosed(
+    lexicon: Lexicon, text: str, begin: int
+) -> Iterator[tuple[int, int, int]]:
+    """Whole words with such signs inside: f(u)ck, sh'it."""
+    inside = _INSIDE if text.isascii() else _INSIDE_ANY
+    for sign in inside.finditer(text, begin):
+        at = start = sign.start()
+        while start and at - start < _LONGEST and text[start - 1].isalpha():
+            start -= 1
+        rest = _ENCLOSED.match(text, at)
+        if rest is None or start < begin or (at - start < 2 and text[at] not in "([{"):
+            continue
+        word = "".join(_LETTER_RUN.findall(text, start, rest.end())).lower()
+        severity = lexicon.judge(word)
+        if len(word) >= _LEAST_MASKED and severity > 1:
+            yield start, rest.end(), severity
 
 
 def _read(

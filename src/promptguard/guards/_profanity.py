@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import product
 
+from .._folding import letters_apart
 from ._finders import STRETCHED, Finder, finder
 from ._lexicon import Lexicon, wordlike, words
 from ._wordlists import LANGUAGES, Entry, entries, innocent, joints, parse, respellings
 
-__all__ = ["Found", "Search", "search"]
+__all__ = ["Found", "Search", "apart", "search"]
 
 Found = tuple[int, int, int]
 """Start, end and severity; in the folded text."""
@@ -22,12 +23,43 @@ _KEPT = 32
 
 _RUN = re.compile(r"([^\W\d_])\1+")
 
+_LETTERS = re.compile(r"(.)\1*")
+
 _KATAKANA = re.compile(r"[\u30a1-\u30fa\u30fc]")
 
 # A word with more runs than this has all of them cut to the same length.
 _MOST_RUNS = 3
 # What is left of a longer word than this is not looked at letter by letter.
 _LONGEST_WORD = 64
+
+
+# Words of one letter, of which a few may stand before a word that is spelt apart.
+_SHORT = frozenset("aiur")
+_MOST_SHORT = 3
+_LEAST_APART = 3
+_LETTER = re.compile(r"[^\W_]")
+
+
+def apart(lexicon: Lexicon, text: str, begin: int) -> Iterator[Found]:
+    """What is spelt with gaps behind a word of one letter: a s h i t, u r a d i c k.
+
+    The folded reading joins such a word with the others.
+
+    Args:
+        lexicon: The words.
+        text: A clean text.
+        begin: Where to begin.
+    """
+    for run in letters_apart(text):
+        places = [match.start() for match in _LETTER.finditer(text, *run.span())]
+        letters = "".join([text[place] for place in places]).lower()
+        for first in range(1, min(_MOST_SHORT, len(letters) - _LEAST_APART) + 1):
+            if letters[first - 1] not in _SHORT:
+                break
+            severity = lexicon.judge(letters[first:])
+            if severity > 1 and places[first] >= begin:
+                yield places[first], run.end(), severity
+                break
 
 
 class Search:
@@ -157,6 +189,11 @@ class Search:
 
 def _shorter(word: str) -> Iterator[str]:
     """A word with each run of a letter cut to one or to two."""
+    sizes = [len(run[0]) for run in _LETTERS.finditer(word)]
+    times = min(sizes)
+    if times > 1 and not any(size % times for size in sizes):
+        # Each letter as often: what is written twice in it stays so.
+        yield word[::times]
     parts = []
     last = count = 0
     for run in _RUN.finditer(word):

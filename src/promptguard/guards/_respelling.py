@@ -24,7 +24,8 @@ _HABITS = tuple(
         "s:z ss:zz ss:z ss:sz ss:s gg:g gg:gh gg:qq gg:bb gg:jj gg:ck t:tt t:d tt:t "
         "sh:sch sh:ssh sh:sj sh:zh tch:ch tch:ttch tch:tsh tch:cth tch:thc tch:tcth "
         "c:k c:q wh:h wh:w hole:hoal hole:whole hole:hol n:nn n:m g:gg ing:in "
-        "ing:en ing:ng ing:un ing:an y:ie y:i y:ee y:eh d:dd p:pp k:kk l:ll l:ii b:bb"
+        "ing:en ing:ng ing:un ing:an y:ie y:i y:ee y:eh d:dd p:pp k:kk l:ll l:ii b:bb "
+        "i:l l:i"
     ).split()
 )
 _VOWELS = "aeiou"

@@ -144,17 +144,47 @@ def _announced(
 ) -> Iterator[tuple[Row, int]]:
     """Rows, and where a keyword of theirs stands."""
     words, at = table.escaped if escaped else table.plain, begin
+    if words is not None and not escaped and lower.isascii():
+        for place in _places(lower, begin, table):
+            if (hit := words.match(lower, place)) is not None:
+                for row in table.by_keyword[hit[0]]:
+                    yield row, place
+        words = None
     while words is not None and (hit := words.search(lower, at)) is not None:
         at = hit.start() + 1
         for row in table.by_keyword[hit[0]]:
             yield row, hit.start()
     words, at = table.within, begin
+    if lower == text and "+" not in text:
+        # Every one of them has a capital or this sign.
+        words = None
     while words is not None and (hit := words.search(text, at)) is not None:
         at = hit.start() + 1
         for row in table.inside[hit[0]]:
             yield row, hit.start()
 
 
+def _places(lower: str, begin: int, table: Table) -> list[int]:
+    """Where a keyword may stand in plain ASCII; wherever one does is among them."""
+    places: set[int] = set()
+    if table.begins is not None:
+        low = max(0, begin - 1)
+        spaced = lower[low:].encode("ascii").translate(_SPACED)
+        if begin == 0:
+            # The first word has no space before it.
+            low, spaced = -1, b" " + spaced
+        places = {low + hit.end() for hit in table.begins.finditer(spaced)}
+    for word in table.signed:
+        at = lower.find(word, begin)
+        while at >= 0:
+            places.add(at)
+            at = lower.find(word, at + 1)
+    return sorted(places)
+
+
+# A byte of a word as itself, and any other as a space.
+_SPACED = bytes(at if chr(at).isalnum() or at == 95 else 32 for at in range(128))
+_SPACED += b" " * 128
 _TOKEN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~+/=*"
 
 

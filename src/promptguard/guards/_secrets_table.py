@@ -33,6 +33,9 @@ _LEFT = r"(?:(?<![\w-])|(?<=\\[nrtbf])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4
 _RIGHT = r"(?!\w)"
 
 
+_LEAD = re.compile(r"\w+", re.ASCII)
+
+
 @dataclass(frozen=True)
 class Row:
     """One kind of secret; see the head of data/secrets.toml."""
@@ -96,6 +99,21 @@ class Table:
             if found
             else None
         )
+        # In plain ASCII the words of a text are gone through, which takes a fifth of
+        # the time. A keyword begins where a word begins or, if with a sign, where one
+        # ends; with a sign in it, the word ends there.
+        leads = {word: _LEAD.match(word) for word in found}
+        begins = sorted(
+            {
+                lead[0] if len(lead[0]) == len(word) else lead[0] + " "
+                for word, lead in leads.items()
+                if lead is not None
+            }
+        )
+        self.begins = (
+            re.compile(f" (?={trie(begins)})".encode(), re.ASCII) if begins else None
+        )
+        self.signed = tuple(word for word, lead in leads.items() if lead is None)
         self.within = re.compile(trie(sorted(self.inside))) if self.inside else None
         near = sorted({word for row in self.near for word in row.keywords})
         self.providers = re.compile(trie(near)) if near else None

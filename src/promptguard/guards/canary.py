@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cache, lru_cache
 
+from .._signs import kinds
 from .._unicode import SOLID, one_of
 from ..errors import ConfigError
 from ..guard import Guard, Inspection
-from ..text import Text
+from ..text import Reading, Text
 from ..verdict import Finding
 
 __all__ = ["Canary"]
@@ -82,15 +83,17 @@ class Canary(Guard):
 
     def inspect(self, text: Text) -> Inspection:
         """Find the token and runs of the prompt's words."""
-        coded, spelt = _patterns(self.token)
+        look = _forms(self.token)
         for reading in text.readings:
             start = reading.position(text.start)
-            for match in coded.finditer(reading.text, start):
-                yield Finding("canary", 1.0, *reading.span(*match.span()))
+            if look.may_be_coded(reading):
+                for match in look.coded.finditer(reading.text, start):
+                    yield Finding("canary", 1.0, *reading.span(*match.span()))
         for reading in text.foldings:
             start = reading.position(text.start)
-            for match in spelt.finditer(reading.text, start):
-                yield Finding("canary", 1.0, *reading.span(*match.span()))
+            if look.may_be_spelt(reading.text):
+                for match in look.spelt.finditer(reading.text, start):
+                    yield Finding("canary", 1.0, *reading.span(*match.span()))
             if self.words is not None:
                 for run in self._grams.runs(reading.text, start):
                     yield Finding("prompt_leak", 1.0, *reading.span(*run))
@@ -100,24 +103,54 @@ class Canary(Guard):
         return _grams(self.prompt, self.words or 0)
 
 
+class _Forms:
+    """A token in the forms that it may leak in.
+
+    Args:
+        token: The token.
+    """
+
+    def __init__(self, token: str) -> None:
+        data = token.encode("ascii")
+        codes = []
+        for shift in range(3):
+            # Where the token stands decides how its bytes fall into groups of three;
+            # what belongs to its neighbours as well is left out.
+            code = base64.b64encode(bytes(shift) + data).decode("ascii")
+            codes.append(code[(0, 2, 3)[shift] : len(code) - 4])
+        pairs = [f"{byte:02x}" for byte in data]
+        hexadecimal = rf"(?i:{rf'[^0-9a-f]{{0,{_GAP}}}'.join(pairs)})"
+        forms = sorted({token, token[::-1], codecs.encode(token, "rot13")})
+        folded = [Text(form).folded.text for form in forms]
+        spelt = (rf"[\W_]{{0,{_GAP}}}".join(map(re.escape, form)) for form in folded)
+        self._codes = tuple(codes)
+        self._folded = tuple(form.encode("ascii") for form in folded)
+        self.coded = re.compile("|".join([*codes, hexadecimal]))
+        """In codes, for the clean reading."""
+        self.spelt = re.compile("|".join(spelt))
+        """Spelt out, for the folded one."""
+
+    def may_be_coded(self, reading: Reading) -> bool:
+        """False where no code of it is: each letter has a digit in hexadecimal."""
+        return not reading.lacks(_DIGITS) or any(
+            [code in reading.text for code in self._codes]
+        )
+
+    def may_be_spelt(self, text: str) -> bool:
+        """False for folded ASCII that does not have its letters in a row."""
+        if not text.isascii():
+            return True
+        letters = text.encode("ascii").translate(None, _NO_LETTERS)
+        return any([form in letters for form in self._folded])
+
+
+_DIGITS = kinds("0")
+_NO_LETTERS = bytes(at for at in range(128) if not chr(at).isalnum())
+
+
 @lru_cache(maxsize=64)
-def _patterns(token: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """The token in codes, for the clean reading; and spelt out, for the folded one."""
-    data = token.encode("ascii")
-    codes = []
-    for shift in range(3):
-        # Where the token stands decides how its bytes fall into groups of three; what
-        # belongs to its neighbours as well is left out.
-        code = base64.b64encode(bytes(shift) + data).decode("ascii")
-        codes.append(code[(0, 2, 3)[shift] : len(code) - 4])
-    pairs = [f"{byte:02x}" for byte in data]
-    hexadecimal = rf"(?i:{rf'[^0-9a-f]{{0,{_GAP}}}'.join(pairs)})"
-    forms = {token, token[::-1], codecs.encode(token, "rot13")}
-    spelt = (
-        rf"[\W_]{{0,{_GAP}}}".join(map(re.escape, Text(form).folded.text))
-        for form in sorted(forms)
-    )
-    return re.compile("|".join([*codes, hexadecimal])), re.compile("|".join(spelt))
+def _forms(token: str) -> _Forms:
+    return _Forms(token)
 
 
 class Grams:
@@ -142,10 +175,12 @@ class Grams:
         """Where the text has such runs, each as long as it goes on."""
         known = self._known
         pattern = _words(text.isascii())
-        if not self._may(pattern.findall(text, start)):
+        plain = text.isascii() and not start
+        words = _split(text) if plain else pattern.findall(text, start)
+        if not self._may(words):
             return
         spans: list[tuple[int, int]] = []
-        words: list[str] = []
+        words = []
         last = start
         for match in pattern.finditer(text, start):
             word = match[0]
@@ -181,6 +216,14 @@ class Grams:
 def _grams(prompt: str, size: int) -> Grams:
     folded = Text(prompt).folded.text
     return Grams(_words(folded.isascii()).findall(folded), size)
+
+
+def _split(text: str) -> list[str]:
+    """The words of folded ASCII, as the pattern finds them, in less time."""
+    return text.encode("ascii").translate(_SPACED).decode("ascii").split()
+
+
+_SPACED = bytes(at if chr(at).isalnum() else 32 for at in range(128)) + b" " * 128
 
 
 @cache

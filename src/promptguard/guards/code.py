@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from .._signs import kinds, signs
 from ..errors import ConfigError, unknown
 from ..guard import Guard, Inspection
 from ..text import Text
 from ..verdict import Action, Finding
+from ._regex import need
 
 __all__ = ["LANGUAGES", "Code"]
 
@@ -91,6 +93,9 @@ def _blocks(text: str) -> Iterator[tuple[int, int, str]]:
     """Stretches of code, each with its language."""
     at = 0
     opened: re.Match[str] | None = None
+    if "```" not in text and "~~~" not in text:
+        yield from _stretches(text, 0, len(text))
+        return
     for fence in _FENCE.finditer(text):
         if opened is None:
             yield from _stretches(text, at, fence.start())
@@ -163,6 +168,9 @@ def _may(line: str) -> bool:
     stripped = line.strip()
     if not stripped:
         return False
+    made_of = signs(stripped)
+    if made_of is not None and made_of.kinds <= _PROSE:
+        return _table().quiet.match(stripped) is not None
     return _looks(stripped) or _table().any.match(stripped) is not None
 
 
@@ -172,6 +180,8 @@ def _looks(line: str) -> bool:
 
 
 _SIGNS = re.compile(r"[(){}\[\]=;:|&#/]")
+# Beside small letters, what lines of prose are made of; none of those.
+_PROSE = kinds("A0.,!?'-\"")
 _LOOKS = (
     # How it ends, what stands in it, what it is altogether, how it begins. A semicolon
     # ends the items of a list as well, which have a mark before them or more words.
@@ -214,6 +224,10 @@ class _Table:
         ]
         everything = [p for row in data.values() for p in row["sure"] + row["likely"]]
         self.any = _joined(everything)
+        # Those that a line may match which has nothing but prose.
+        self.quiet = _joined(
+            [p for p in everything if all(w & _PROSE for w in need(p, 0).kinds)]
+        )
         self.looks = re.compile(_LOOKS)
 
 

@@ -63,6 +63,8 @@ class InvisibleText(Guard):
 
     def inspect(self, text: Text) -> Inspection:
         """Find runs of invisible characters in the original."""
+        if text.plain:
+            return
         runs = [*_runs(text.original, max(0, text.start - _CLOSE))]
         for start, end in _joined(runs):
             if end > text.start:

@@ -88,7 +88,7 @@ def told(text: str) -> tuple[str | None, str | None]:
     return (name if most else None), _other(text, (), letters)
 
 
-_NO_LETTERS = dict.fromkeys(map(ord, string.ascii_letters))
+_LETTERS = string.ascii_letters.encode("ascii")
 
 
 def _other(
@@ -126,7 +126,7 @@ def _letters(text: str) -> Counter[str]:
     table = _table()
     letters = Counter({_LATIN: 0})
     if text.isascii():
-        times = len(text) - len(text.translate(_NO_LETTERS))
+        times = len(text) - len(text.encode("ascii").translate(None, _LETTERS))
         letters[_LATIN] = times * table.weights[_LATIN]
         return letters
     for char, times in Counter(text).items():
@@ -148,14 +148,22 @@ def _counts(
     known = _table().words
     # What is elided stands before an apostrophe.
     spaced = text.lower().replace("'", " ").replace("\u2019", " ")
-    found = Counter(word.strip(_EDGES) for word in spaced.split())
+    words = spaced.split()
+    total = len(words)
     kinds: Counter[str] = Counter()
+    found: dict[str, int] = {}
+    for written, times in Counter(words).items():
+        word = written.strip(_EDGES)
+        if not word:
+            total -= times
+        elif word in known and (len(word) > 1 or word > "z"):
+            # A single letter may be an option, a column or a variable.
+            found[word] = found.get(word, 0) + times
     for word, times in found.items():
-        # A single letter may be an option, a column or a variable.
-        for code in known.get(word, ()) if len(word) > 1 or word > "z" else ():
+        for code in known[word]:
             counts[code] += times
             kinds[code] += 1
-    return counts, kinds, found.total() - found[""]
+    return counts, kinds, total
 
 
 class _Table:

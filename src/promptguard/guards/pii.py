@@ -15,7 +15,7 @@ from ._learned import check_model, check_rate
 from ._pii.allowing import Allowed, allows, check_allowed
 from ._pii.candidates import Candidate, best, veiled
 from ._pii.finders import Finders
-from ._pii.names import NAMES, named
+from ._pii.names import NAMES, check_names, named
 from ._pii.readings import readings
 from ._pii.tables import countries, country_of
 from ._pii.tail import undecided
@@ -65,7 +65,8 @@ class PII(Guard):
     Raises:
         ConfigError: An entity or a country is unknown, or a pattern can take
             exponential time; on first use, a file cannot be read, or a line is bad.
-        ModelError: On use, names are asked for, and the model does not tell them.
+        ModelError: Names are asked for, and the model does not tell them: at once of
+            the model that is shipped, of another one by ``warmup`` or on first use.
     """
 
     action: Action = Action.REDACT
@@ -102,6 +103,7 @@ class PII(Guard):
             )
         check_rate(self.fpr)
         check_model(self.model, self.revision)
+        check_names(self.names, self.model)
 
     @property
     def known_labels(self) -> frozenset[str]:
@@ -149,7 +151,7 @@ class PII(Guard):
     def _found(self, reading: Reading, text: Text) -> Iterator[Candidate]:
         seen = reading.text
         names_alone = self.names and self.names == self.entities and not self.countries
-        if names_alone or not Finders.worth(seen):
+        if names_alone or not Finders.worth(seen, reading.signs):
             return
         at = max(0, reading.position(text.start) - REACH)
         finders = _finders(self.entities, self.countries)

@@ -13,7 +13,7 @@ from ..text import Reading, Text
 from ..verdict import Action, Finding
 from ._lexicon import spelling
 from ._masked import masked
-from ._profanity import OWN, Search, search
+from ._profanity import OWN, Search, apart, search
 from ._wordlists import LANGUAGES, LEVELS, parse, read
 
 __all__ = ["Profanity"]
@@ -130,10 +130,14 @@ class Profanity(Guard):
                 written = text.original[start:end]
                 if not _is_code(written) and not _GONE.search(written):
                     yield start, end, severity
-        for reading in text.readings:
+        for reading, folded in zip(text.readings, text.foldings, strict=True):
             begin = reading.position(text.start)
-            for start, end, severity in masked(look.lexicon, reading.text, begin):
+            for start, end, severity in masked(look.lexicon, reading, begin):
                 yield *reading.span(start, end), severity
+            if len(folded.text) + 1 < len(reading.text):
+                # Only then may letters have been put together.
+                for start, end, severity in apart(look.lexicon, reading.text, begin):
+                    yield *reading.span(start, end), severity
 
     def _finding(self, span: tuple[int, int], severity: int) -> Finding:
         label = _LISTED if severity >= OWN else _label(LEVELS[severity - 1])

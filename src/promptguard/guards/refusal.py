@@ -58,12 +58,23 @@ class Refusal(Guard):
 
 def _first(text: str, limit: int) -> tuple[int, int] | None:
     phrases = _phrases()
-    for match in _words().finditer(text, 0, limit):
+    words = _words()
+    if text.isascii():
+        # Most answers have no word that one of them begins with.
+        spaced = text[:limit].encode("ascii").translate(_SPACED).decode("ascii")
+        if phrases.keys().isdisjoint(spaced.split()):
+            return None
+        words = _ASCII_WORDS
+    for match in words.finditer(text, 0, limit):
         pattern = phrases.get(match[0])
         phrase = None if pattern is None else pattern.match(text, match.start())
         if phrase is not None:
             return phrase.span()
     return None
+
+
+_ASCII_WORDS = re.compile("[A-Za-z0-9]+")
+_SPACED = bytes(at if chr(at).isalnum() else 32 for at in range(128)) + b" " * 128
 
 
 @cache

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
 
 from ..errors import ConfigError
 from ..guard import Guard, Inspection
-from ..text import Text
+from ..text import Reading, Text
 from ..verdict import Finding
 from ._backtracking import hazard
 from ._keywords import Matcher, findable, matcher
-from ._regex import compiled, longest, shown
+from ._regex import Need, compiled, longest, need, shown
 
 __all__ = ["Keywords", "MaxLength", "Regex"]
 
@@ -62,9 +64,11 @@ class Keywords(Guard):
 
     def inspect(self, text: Text) -> Inspection:
         """Find words in every folding of the text."""
-        search = self._matcher.pattern.search
+        found = self._matcher
+        search = found.pattern.search
         for reading in text.foldings:
-            match = search(reading.text, reading.position(text.start))
+            start = found.first(reading.text, reading.position(text.start))
+            match = None if start < 0 else search(reading.text, start)
             while match is not None:
                 start, end = match.span()
                 yield Finding(self.label, 1.0, *reading.span(start, end))
@@ -137,12 +141,28 @@ class Regex(Guard):
 
     def inspect(self, text: Text) -> Inspection:
         """Find the pattern in every reading of the text."""
-        pattern = compiled(self.pattern, self.flags)
+        pattern, needed = _compiled(self.pattern, self.flags)
         for reading in text.readings:
-            start = reading.position(text.start)
+            start = _from(needed, reading, reading.position(text.start))
+            if start < 0:
+                continue
             for match in pattern.finditer(reading.text, start):
                 if match.end() > match.start():
                     yield Finding(self.label, 1.0, *reading.span(*match.span()))
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str, flags: int) -> tuple[re.Pattern[str], Need]:
+    return compiled(pattern, flags), need(pattern, flags)
+
+
+def _from(needed: Need, reading: Reading, start: int) -> int:
+    """Where the first match can begin; -1 where there can be none."""
+    if needed.opening:
+        return reading.text.find(needed.opening, start)
+    if any([reading.lacks(wanted) for wanted in needed.kinds]):
+        return -1
+    return start if needed.inside in reading.text else -1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..guard import Guard, Inspection
 from ..text import Text
 from ..verdict import Action, Finding
 from ._hosts import read, rules
-from ._links import REACH, Link, links
+from ._links import REACH, SIGNS, Link, links
 
 __all__ = ["Urls"]
 
@@ -92,6 +92,8 @@ class Urls(Guard):
     def inspect(self, text: Text) -> Inspection:
         """Find URLs in every reading of the text."""
         for reading in text.readings:
+            if reading.lacks(SIGNS) and "www." not in reading.text.lower():
+                continue
             for link in links(reading.text, reading.position(text.start)):
                 for kind in self._kinds(link):
                     span = reading.span(link.start, link.end)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from ...text import Reading, Text
 from .._pii.candidates import veiled
 from .._pii.chains import VEIL
+from .tables import words
 
 __all__ = ["Passage", "Token", "passages"]
 
@@ -28,6 +30,17 @@ _SHARE = 25
 _SMALL = frozenset(
     "the and has with for my her his she he they that not are is of to".split()
 )
+
+_JOINING = "also and as because but if or so than then too very when while".split()
+
+
+@cache
+def _never_names() -> frozenset[str]:
+    """Words that follow a name and belong to none, however they are written."""
+    table = words()
+    return _SMALL.union(
+        table.verbs, table.speech, table.place_before, table.determiners, _JOINING
+    )
 
 
 class Token(NamedTuple):
@@ -84,19 +97,21 @@ class Passage:
         )
 
     def tokens(self) -> Iterator[Token]:
-        """Its words."""
+        """Its words. In a sentence all in capitals small words and verbs have none."""
+        numbers = range(len(self.starts))
+        loud = [self.text[slice(*self.bounds(n))].isupper() for n in numbers]
+        shouted = any(loud)
         for match in _TOKEN.finditer(self.text):
             written = match[0]
             possessive = written[-2:] in ("'s", "\u2019s")
             if possessive:
                 written = written[:-2]
-            yield Token(
-                match.start(),
-                match.start() + len(written),
-                written.lower().replace("\u2019", "'"),
-                written[:1].isupper(),
-                possessive,
-            )
+            word = written.lower().replace("\u2019", "'")
+            capital = written[:1].isupper()
+            if capital and shouted and word in _never_names():
+                capital = not loud[self.sentence(match.start())]
+            end = match.start() + len(written)
+            yield Token(match.start(), end, word, capital, possessive)
 
 
 def lowered(text: str) -> str:

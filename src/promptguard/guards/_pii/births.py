@@ -8,7 +8,7 @@ from datetime import date
 from functools import cache
 
 from .candidates import Candidate, around, nearest
-from .chains import SIGN, VEIL
+from .chains import SIGN, VEIL, Digits
 from .checks import valid_date
 from .tables import read, words
 
@@ -23,10 +23,11 @@ NEAR = 30
 def births(text: str, at: int) -> Iterator[Candidate]:
     """Dates of birth from a position on."""
     dates = _dates()
-    while digit := _DIGIT.search(text, at):
-        match = dates.match(text, digit.start())
+    digits = Digits(text)
+    while (first := digits.after(at)) >= 0:
+        match = dates.match(text, first)
         if match is None:
-            at = digit.end()
+            at = _end(text, first)
             continue
         at = match.end()
         start, end = match.span()
@@ -40,6 +41,12 @@ def births(text: str, at: int) -> Iterator[Candidate]:
             near = nearest(around(text, start, end), _context())
             if near is not None and near <= NEAR:
                 yield Candidate(ENTITY, start, end, 0.9)
+
+
+def _end(text: str, start: int) -> int:
+    """Where the digits end of which the first is known."""
+    run = _DIGITS.match(text, start)
+    return start + 1 if run is None else run.end()
 
 
 @cache
@@ -77,7 +84,7 @@ def _dates() -> re.Pattern[str]:
     )
 
 
-_DIGIT = re.compile(r"\d+")
+_DIGITS = re.compile(r"\d+")
 _MONTH_BEFORE = re.compile(rf"(?<!{SIGN})(?P<name>[^\W\d_]{{3,12}}\.?) \Z")
 
 

@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 from ..._lookalikes import CLOSE, LATIN, letters
 
-__all__ = ["Group", "chains", "compact", "joint", "loose", "neighbours", "torn"]
+__all__ = [
+    "Digits",
+    "Group",
+    "chains",
+    "compact",
+    "joint",
+    "loose",
+    "neighbours",
+    "torn",
+]
 
 # A group ends where a script without spaces begins: a number stands in the middle of a
 # Korean or Japanese sentence without anything around it.
@@ -74,21 +83,42 @@ class Group(NamedTuple):
     digit: bool
 
 
+class Digits:
+    """Where the digits of a text are; of an ASCII text told in no time."""
+
+    __slots__ = ("_shape", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._shape = text.encode("ascii").translate(_ZEROS) if text.isascii() else None
+
+    def after(self, at: int) -> int:
+        """The first digit from a position on; -1 for none."""
+        if self._shape is not None:
+            return self._shape.find(b"0", at)
+        match = _DIGIT.search(self._text, at)
+        return -1 if match is None else match.start()
+
+
+_ZEROS = bytes(48 if 48 <= at <= 57 else 32 for at in range(256))
+
+
 def chains(text: str, at: int) -> Iterator[list[Group]]:
     """Every chain with four digits or a long group, from a position on.
 
     A very long one comes in several overlapping parts.
     """
     done = at
-    while match := _DIGIT.search(text, at):
-        start = match.start()
+    digits = Digits(text)
+    while (start := digits.after(at)) >= 0:
+        first = start
         floor = max(done, start - LONGEST_GROUP)
         while start > floor and _SIGN.match(text, start - 1):
             start -= 1
         found = _CHAIN.match(text, start)
         if found is None:
             blob = _BLOB.match(text, start)
-            at = done = blob.end() if blob else match.end()
+            at = done = blob.end() if blob else first + 1
             continue
         end = found.end()
         if end - start < 6:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ..._signs import Signs, kinds
 from . import births, machines, mail, phones, wallets
 from .candidates import Candidate
 from .chains import Group, chains
@@ -15,6 +16,7 @@ from .tables import rules
 __all__ = ["Finders"]
 
 _WORTH = re.compile(r"[\d@]")
+_KINDS = kinds("0@")
 
 Finder = Callable[[str, int], Iterator[Candidate]]
 ChainFinder = Callable[[str, list[Group]], Iterator[Candidate]]
@@ -57,11 +59,18 @@ class Finders:
         )
 
     @staticmethod
-    def worth(text: str) -> bool:
-        """False where nothing can be found, which takes next to no time to see."""
-        if _WORTH.search(text):
+    def worth(text: str, signs: Signs | None = None) -> bool:
+        """False where nothing can be found, which takes next to no time to see.
+
+        Args:
+            text: A reading.
+            signs: What it has besides small letters, where that is known.
+        """
+        if signs is None:
+            return _WORTH.search(text) is not None or mail.may_be_spoken(text)
+        if not signs.kinds.isdisjoint(_KINDS):
             return True
-        return mail.may_be_spoken(text)
+        return mail.may_be_spoken(text, not signs.kinds.isdisjoint(mail.BRACKETS))
 
     def find(self, text: str, at: int) -> Iterator[Candidate]:
         """Everything that may be a value, from a position on."""

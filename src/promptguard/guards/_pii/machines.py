@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from ..._signs import signs
 from .candidates import Candidate
 from .chains import SIGN, VEIL
 
@@ -37,7 +38,14 @@ _V6 = re.compile(
     re.IGNORECASE,
 )
 _V6_HINT = re.compile(r":[0-9a-fA-F]{0,4}:")
-_MAC_HINT = re.compile(r"[:-][0-9a-fA-F]{2}[:-]|\.[0-9a-fA-F]{4}\.")
+# Each by itself begins with one sign, which is quick to find.
+_MAC_HINTS = (
+    re.compile(r":[0-9a-fA-F]{2}[:-]"),
+    re.compile(r"-[0-9a-fA-F]{2}[:-]"),
+    re.compile(r"\.[0-9a-fA-F]{4}\."),
+)
+# In the signs of an ASCII text: four numbers with dots between, in brackets or not.
+_V4_HINT = re.compile(rb"0[\[(]?\.[\])]?0{1,3}[\[(]?\.[\])]?0{1,3}[\[(]?\.[\])]?0")
 _MAC = re.compile(
     rf"(?<!{SIGN})(?<![:.*{VEIL}-])"
     r"(?:[0-9a-f]{2}(?P<between>[:-])(?:[0-9a-f]{2}(?P=between)){4}"
@@ -49,7 +57,7 @@ _MAC = re.compile(
 
 def ip_addresses(text: str, at: int) -> Iterator[Candidate]:
     """Addresses of machines elsewhere (RFC 791, RFC 4291, RFC 5952)."""
-    for match in _V4.finditer(text, at):
+    for match in _V4.finditer(text, at) if _may_be_four(text) else ():
         plain = ".".join(re.findall(r"\d+", match[0]))
         if not plain.isascii():
             plain = "".join(char if char == "." else str(int(char)) for char in plain)
@@ -68,6 +76,14 @@ def ip_addresses(text: str, at: int) -> Iterator[Candidate]:
             yield Candidate(IP, *match.span(), 0.95)
 
 
+def _may_be_four(text: str) -> bool:
+    """False for a text that has no four numbers with dots, or words for dots."""
+    made_of = signs(text)
+    if made_of is None or _V4_HINT.search(made_of.rest):
+        return True
+    return "dot" in text.lower()
+
+
 def _somebody(address: str) -> bool:
     try:
         four = IPv4Address(address)
@@ -78,7 +94,7 @@ def _somebody(address: str) -> bool:
 
 def mac_addresses(text: str, at: int) -> Iterator[Candidate]:
     """Addresses of network interfaces (EUI-48), but the empty and the full one."""
-    if not _MAC_HINT.search(text, at):
+    if not any([hint.search(text, at) for hint in _MAC_HINTS]):
         return
     for match in _MAC.finditer(text, at):
         signs = set(re.sub(r"\W", "", match[0].lower()))

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from functools import cache
 
 from ..._lookalikes import CLOSE, LATIN, letters
+from ..._signs import kinds
 from .candidates import Candidate
 from .chains import SIGN, STARS, VEIL
 from .tables import read
 
 __all__ = [
+    "BRACKETS",
     "addresses",
     "credentials",
     "in_latin",
@@ -168,12 +170,17 @@ def _written_dot(words: str | None = None) -> str:
     return rf"(?: ?[\[({{<] ?(?:\.|{word}) ?[\])}}>] ?|[ _-](?:{word})[ _-])"
 
 
-def may_be_spoken(text: str) -> bool:
-    """False where no address is written in words, which takes little time to see."""
-    if _BRACKETS.search(text):
+def may_be_spoken(text: str, brackets: bool = True) -> bool:
+    """False where no address is written in words, which takes little time to see.
+
+    Args:
+        text: A reading.
+        brackets: It may have one of ``BRACKETS``.
+    """
+    if brackets and _BRACKETS.search(text):
         return True
     lower = text.lower()
-    return any(_alone(dot, lower) for dot in _dots())
+    return any([_alone(dot, lower) for dot in _dots() if dot in lower])
 
 
 def _alone(word: str, text: str) -> bool:
@@ -188,6 +195,7 @@ def _alone(word: str, text: str) -> bool:
 
 
 _BLANK = (" ", "_", "-")
+BRACKETS = kinds("[({<")
 # What may stand in brackets for a sign.
 _BRACKETS = re.compile(r"[\[({<] ?[@.\w-]{1,11} ?[\])}>]")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from .chains import (
     neighbours,
     torn,
 )
-from .tables import Layout, Rule
+from .tables import Layout, Rule, words
 
 __all__ = ["Numbers"]
 
@@ -31,6 +32,8 @@ LONGEST_VALUE = 40
 
 # Rules for values with letters in them, and for those without.
 Kinds = tuple[list[tuple[Rule, Layout]], list[tuple[Rule, Layout]]]
+# From so many rules on it is quicker to ask first whether any of them fits.
+_MANY = 3
 _HERE: Any = None
 
 
@@ -47,9 +50,15 @@ class Numbers:
     named: frozenset[str]
     _tree: dict[Any, Any] = field(init=False, repr=False)
     _free: dict[tuple[int, bool], list[Rule]] = field(init=False, repr=False)
+    # Those that are a value without a context word, and the words of all.
+    _sure: dict[tuple[int, bool], list[Rule]] = field(init=False, repr=False)
+    _contexts: dict[tuple[int, bool], re.Pattern[str]] = field(init=False, repr=False)
+    # By the identity of a list in the tree, which lives as long as this does.
+    _shapes: dict[int, re.Pattern[str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._tree = {}
+        self._shapes = {}
         free: defaultdict[tuple[int, bool], list[Rule]] = defaultdict(list)
         for rule in self.rules:
             for layout in rule.layouts:
@@ -68,14 +77,19 @@ class Numbers:
                     if not rule.digits:
                         free[length, False].append(rule)
         self._free = dict(free)
+        self._sure = {
+            key: [rule for rule in rules if rule.alone or self._asked(rule)]
+            for key, rules in free.items()
+        }
+        self._contexts = {}
 
     def find(self, text: str, groups: list[Group]) -> Iterator[Candidate]:
         """The values in a chain, overlapping ones too."""
+        sizes = [group.end - group.start for group in groups]
         for first in range(len(groups)):
             node: Any = self._tree
             for last in range(first, min(first + SPAN_GROUPS, len(groups))):
-                group = groups[last]
-                node = node.get(group.end - group.start)
+                node = node.get(sizes[last])
                 if node is None:
                     break
                 if _HERE in node:
@@ -90,11 +104,15 @@ class Numbers:
         kinds: Kinds,
     ) -> Iterator[Candidate]:
         """Values in a layout of their rule."""
+        if not any([group.digit for group in groups]):
+            return
         value = compact(text, groups)
         plain = value.isdigit()
-        if not kinds[plain] or not any(group.digit for group in groups):
+        if not kinds[plain]:
             return
         upper = value if plain else value.upper()
+        if len(kinds[plain]) >= _MANY and not self._any(kinds[plain]).fullmatch(upper):
+            return
         joints: tuple[str, ...] | None = None
         start, end = groups[0].start, groups[-1].end
         near: Around | None = None
@@ -117,6 +135,27 @@ class Numbers:
             if score:
                 yield Candidate(rule.entity, start, end, score)
 
+    def _said(self, key: tuple[int, bool]) -> re.Pattern[str]:
+        """What announces a value of so many signs, by any of the rules."""
+        known = self._contexts.get(key)
+        if known is None:
+            listed = dict.fromkeys(word for r in self._free[key] for word in r.words)
+            known = self._contexts[key] = words(tuple(listed))
+        return known
+
+    def _any(self, rules: list[tuple[Rule, Layout]]) -> re.Pattern[str]:
+        """The shapes of these rules as one; kept, for there are few lists of them."""
+        known = self._shapes.get(id(rules))
+        if known is None:
+            shapes = dict.fromkeys(
+                # The number of a group that is referred to would change.
+                ".*" if rule.shape.groups else rule.shape.pattern
+                for rule, _ in rules
+            )
+            known = re.compile("|".join(f"(?:{shape})" for shape in shapes))
+            self._shapes[id(rules)] = known
+        return known
+
     def _spaced(self, text: str, groups: list[Group]) -> Iterator[Candidate]:
         """Values with separators where nobody writes them, as in 4 1 1 1 and so on."""
         for run in _runs(groups):
@@ -128,7 +167,13 @@ class Numbers:
                 if len(value) > LONGEST_VALUE or not loose(text, start, end, True):
                     continue
                 near: Around | None = None
-                for rule in self._free.get((len(value), value.isdigit()), ()):
+                key = len(value), value.isdigit()
+                rules = self._free.get(key, [])
+                if len(rules) >= _MANY:
+                    near = around(text, start, end)
+                    if nearest(near, self._said(key)) is None:
+                        rules = self._sure[key]
+                for rule in rules:
                     if rule.fits(value.upper()):
                         near = near or around(text, start, end)
                         score = self._score(near, rule, rule.alone, rule.named)
@@ -144,6 +189,10 @@ class Numbers:
         if alone:
             return ALONE
         return EXPECTED if named and rule.entity in self.named else 0
+
+    def _asked(self, rule: Rule) -> bool:
+        """True where the check digit is enough without a context word."""
+        return rule.named and rule.entity in self.named
 
 
 def _joints(text: str, groups: list[Group]) -> tuple[str, ...]:

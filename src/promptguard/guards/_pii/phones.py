@@ -94,14 +94,20 @@ class Phones:
         low, high = max(0, groups[0].start - BEFORE), groups[-1].end + AFTER
         said = _context().search(text[low:high].lower()) is not None
         expected = self.named or said
+        # Up to where a number behind a plus sign goes. What lies in it is less sure
+        # and would be left out in the end.
+        done = 0
         for first, group in enumerate(groups):
+            if groups[-1].end <= done:
+                break
             if not text[group.start].isdigit():
                 continue
             plus = _plus(text, group.start)
             if plus is not None:
                 found = self._abroad(text, groups, first, plus)
+                done = done if found is None else max(done, found.end)
             else:
-                found = self._at_home(text, groups, first, expected)
+                found = self._at_home(text, groups, first, expected, done)
             if found is not None:
                 yield found
         if expected:
@@ -114,7 +120,8 @@ class Phones:
         self, text: str, groups: list[Group], first: int, start: int
     ) -> Candidate | None:
         """The longest number behind a plus sign, or 00."""
-        digits, found = "", None
+        digits = ""
+        ends: list[tuple[int, str]] = []
         for last in range(first, min(first + SPAN_GROUPS, len(groups))):
             part = _digits(text, groups[last])
             if last > first and part == "0" and text[groups[last].start - 1] == "(":
@@ -129,16 +136,19 @@ class Phones:
                 and start == groups[first].start
             ):
                 digits = digits[2:]
-            if abroad(digits):
-                found = last
-        if found is None or torn(text, groups[first].start, groups[found].end):
+            ends.append((groups[last].end, digits))
+        end = next((end for end, digits in reversed(ends) if abroad(digits)), None)
+        if end is None or torn(text, groups[first].start, end):
             return None
-        return self._rated(text, start, groups[found].end, True, True)
+        return self._rated(text, start, end, True, True)
 
     def _at_home(
-        self, text: str, groups: list[Group], first: int, expected: bool
+        self, text: str, groups: list[Group], first: int, expected: bool, done: int
     ) -> Candidate | None:
-        """A number in a layout of its country, or the longest beside a context word."""
+        """A number in a layout of its country, or the longest beside a context word.
+
+        Of the latter only what ends after ``done``.
+        """
         start = _bracket(text, groups[first].start)
         alone = self._laid_out(text, groups, first)
         if alone is not None:
@@ -148,6 +158,8 @@ class Phones:
             return None
         near: bool | None = None
         for last in range(min(first + MOST_GROUPS, len(groups)) - 1, first - 1, -1):
+            if groups[last].end <= done:
+                return None
             part = groups[first : last + 1]
             size = sum(group.end - group.start for group in part)
             if not LEAST_DIGITS <= size <= MOST_DIGITS or not all(
