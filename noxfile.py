@@ -21,7 +21,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 TOOLS = frozenset({"test"})
 # A tool that takes no other version than that of what it is for.
 PAIRED = ("opentelemetry-sdk",)
-# FastAPI asks for newer versions of what the core takes older, so its tests are skipped.
+# FastAPI asks for newer versions of what the core takes older; its tests are skipped.
 NEWER = frozenset({"examples", "server"})
 
 nox.options.default_venv_backend = "venv"
