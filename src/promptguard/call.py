@@ -31,6 +31,7 @@ from .handlers import (
 )
 from .hooks import emit, unseen
 from .instead import in_place
+from .joined import joined
 from .messages import Found
 from .placeholders import Placeholders
 from .reasking import told
@@ -329,7 +330,9 @@ class GuardedCall:
         """One verdict for each text, and the values that were taken out."""
         views, texts, split = views_of(found, own, talk)
         on_error = "allow" if self.dry_run else self.on_error
-        verdicts = yield from checked(guard, texts, split, on_error, self.budget)
+        rest = on_error, self.budget
+        verdicts = yield from checked(guard, texts, split, *rest)
+        verdicts = yield from joined(guard, found.parts, texts, verdicts, *rest)
         placeholders = kept
         if placeholders is None and any(v.action is Action.REDACT for v in verdicts):
             placeholders = Placeholders()
