@@ -73,7 +73,7 @@ PARTS = {
     "memory": Part(
         "a call leaves at most 1 KB",
         (f"{HERE}/test_memory.py",),
-        {"CALLS": 100_000},
+        {"CALLS": 100_000, "LEARNED_CALLS": 100_000},
     ),
     "processes": Part(
         "processes that are forked or spawned after use answer and end",
