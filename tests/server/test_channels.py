@@ -576,6 +576,7 @@ def test_a_word_in_an_answer_does_not_come_out(
         assert (answer.status, answer.code) == (502, "upstream_unreadable")
     said = answer.data.decode()
     assert "sesame" not in said and "48201937466" not in said
+    assert '"ame"' not in said, "the end of a word that was cut in pieces"
     assert base64.b64encode(SAYS.encode()).decode()[:12] not in said
 
 

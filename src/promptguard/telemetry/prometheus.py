@@ -101,6 +101,13 @@ class Metrics:
         self._writer = writer
         self._look_at_writer()
 
+    def close(self) -> None:
+        """Show no more what this process is doing; what it counted stays."""
+        if os.environ.get(_FOLDER):
+            from prometheus_client import multiprocess
+
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
     def render(self) -> tuple[bytes, str]:
         """The page for Prometheus, and its content type."""
         import prometheus_client
