@@ -105,6 +105,10 @@ class GuardedCall:
         """The texts in an answer that is not a stream."""
         return read_answer(value)
 
+    def told(self, found: Found, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        """The verdicts on an answer that hooks get to see."""
+        return verdicts
+
     def worded(self, words: str, value: Any) -> Any:
         """Words in place of an answer, in an answer of the same shape."""
         return in_place(value, words)
@@ -229,7 +233,7 @@ class GuardedCall:
             )
             if not first_blocked(verdicts):
                 answer, verdicts = delivered(value, found, verdicts)
-            emit(verdicts)
+            emit(self.told(found, verdicts))
             blocked = first_blocked(verdicts)
             if blocked is not None:
                 return None, blocked, words

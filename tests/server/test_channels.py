@@ -437,7 +437,7 @@ OUTPUT: dict[str, dict[str, Callable[[], Body]]] = {
         "plain field of the answer": lambda: {**completion(), "notes": "sesame"},
         "plain fields of the answer": lambda: {
             **completion(),
-            "notes": ["Open", "ses", "ame"],
+            "notes": ["ses", "ame"],
         },
         "key of the answer": lambda: {**completion(), "sesame": 1},
         "odd key of the answer": lambda: {**completion(), SAYS: 1},

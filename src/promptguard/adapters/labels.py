@@ -11,6 +11,7 @@ import binascii
 import codecs
 import re
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import unquote
 
 from ..items import BLOCK_KINDS, ITEM_KINDS, SEALED, UNSEEN_KINDS
@@ -75,6 +76,8 @@ _WORDS = frozenset(
     )
     for word in re.split(r"[^a-z]+", label.lower())
 )
+# Longer ones are not kept in mind.
+_LONGEST = 64
 _SPLIT = re.compile(r"[._/-]+")
 
 
@@ -90,6 +93,11 @@ def is_media(key: str) -> bool:
 
 def usual(label: str) -> bool:
     """True for a label that is made of words of the protocol, which say nothing."""
+    return len(label) <= _LONGEST and _usual(label)
+
+
+@lru_cache(1024)
+def _usual(label: str) -> bool:
     return all(
         word in _WORDS or (word.isdecimal() and len(word) <= 4)
         for word in _SPLIT.split(label)

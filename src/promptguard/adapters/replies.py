@@ -7,6 +7,7 @@ else an answer says is left out, or read here: an upstream is not trusted with a
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -160,6 +161,8 @@ def _looks_right(key: str, held: Any) -> bool:
 
 # What the Responses API says again of the request.
 _ECHOES = _RESPONSE - {"output"}
+_TIMES = frozenset({"completed_at", "created", "created_at"})
+_DAY = 86_400
 # Of what a stream has said in labels so far, this much is looked at again.
 _SPELLED = 2_000
 
@@ -217,17 +220,24 @@ class Heard:
                 if text is not None:
                     yield path, text or held, not text
             elif isinstance(held, dict):
-                for name, inner in held.items():
+                for name, inside in reversed(held.items()):
                     if name == "logprobs" and self.logprobs:
                         continue
                     way = (*path, name)
                     if not usual(name) and not (echo and self._asked(name)):
                         yield (*way, ""), name, PLAIN.fullmatch(name) is not None
                     again = echo or (name in _ECHOES and path in _RESPONSES)
-                    todo.append((way, inner, name, again))
+                    todo.append((way, inside, name, again))
             elif isinstance(held, list):
-                todo += [((*path, i), v, key, echo) for i, v in enumerate(held)]
-            elif type(held) in (int, float) and abs(held) >= LONG_NUMBER:
+                # The first is taken next, as whoever reads it would.
+                inner = [((*path, i), v, key, echo) for i, v in enumerate(held)]
+                todo += reversed(inner)
+            elif (
+                type(held) in (int, float)
+                and abs(held) >= LONG_NUMBER
+                # What says that it was made today says nothing else.
+                and not (key in _TIMES and abs(held - time.time()) < _DAY)
+            ):
                 yield path, written(held), True
 
     def _text(self, said: str, key: str, echo: bool) -> str | None:

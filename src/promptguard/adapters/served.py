@@ -25,6 +25,7 @@ from ..escapes import raised
 from ..events import seen
 from ..handlers import Reask, asks_again, last
 from ..hooks import emit
+from ..items import Part
 from ..messages import Found
 from ..shapes import Path, get
 from ..streams import arun
@@ -50,6 +51,9 @@ __all__ = [
     "check_texts",
     "serve",
 ]
+
+# Where in an answer that stands what is read together: in no one place.
+_LABELS: Path = ("labels",)
 
 Kind = Literal["chat", "completions", "responses"]
 """The shape of an answer that holds text."""
@@ -78,6 +82,7 @@ class ServedCall(GuardedCall):
         read: The texts of it, when they are read.
         ready: The same until they are checked.
         large: The body takes too long to read for an event loop.
+        labels: What answers have said beside their texts.
     """
 
     _: KW_ONLY
@@ -92,6 +97,7 @@ class ServedCall(GuardedCall):
     read: list[Found] = field(default_factory=list, repr=False, compare=False)
     ready: list[Found] = field(default_factory=list, repr=False, compare=False)
     large: bool = False
+    labels: list[str] = field(default_factory=list, repr=False, compare=False)
 
     async def admit(self, body: Mapping[str, Any]) -> Admitted:
         """Check a body; what may be sent is in ``kwargs``, unless it is ``over``.
@@ -139,24 +145,49 @@ class ServedCall(GuardedCall):
 
     async def _delivered(self, answer: dict[str, Any], go: Admitted) -> dict[str, Any]:
         assert self.kind is not None
-        heard = Heard(self.body, self.logprobs)
         frame = bare(self.kind, self.body, answer)
         try:
-            answer = frame = await self.looked(answer, heard)
+            answer = await self.looked(answer)
             made: dict[str, Any] = await arun(self.after(answer, go))
             return made
         except Blocked as blocked:
-            return cut(self.kind, frame, blocked.verdict)
+            labels = blocked.verdict.original in self.labels
+            return cut(self.kind, frame if labels else answer, blocked.verdict)
 
-    async def looked(self, value: dict[str, Any], heard: Heard) -> dict[str, Any]:
-        """An answer or chunk without what the guards would not see.
+    async def looked(self, value: dict[str, Any]) -> dict[str, Any]:
+        """An answer without what the guards would not see.
 
         Raises:
-            Blocked: The name of a tool that the request did not offer says too much,
-                or an id, a key, or a field that nobody has heard of.
+            Blocked: The name of a tool that the request did not offer says too much.
         """
-        await self.named(value, heard)
-        return await self.labelled(value, heard)
+        if self.output is None or self.dry_run:
+            return value
+        await self.named(value, Heard(self.body))
+        return known(value, logprobs=self.logprobs)
+
+    def answered(self, value: Any) -> Found:
+        """The texts in an answer, and before them what it says beside its texts."""
+        found = read_answer(value)
+        if self.output is None or self.dry_run:
+            return found
+        heard = Heard(self.body, self.logprobs)
+        labels, texts = heard.unread(value, {part.path for part in found.parts})
+        said = (labels, "developer"), (texts, "assistant")
+        beside = [
+            Part(_LABELS, text, role, form="fixed") for text, role in said if text
+        ]
+        self.labels.extend(part.text for part in beside)
+        return replace(found, parts=(*beside, *found.parts))
+
+    def told(self, found: Found, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        """The verdicts on the texts, and on the rest where something was found."""
+        return tuple(
+            [
+                verdict
+                for part, verdict in zip(found.parts, verdicts, strict=True)
+                if part.path is not _LABELS or verdict.findings
+            ]
+        )
 
     async def named(self, value: dict[str, Any], heard: Heard) -> None:
         """Look at the names of called tools.
@@ -171,7 +202,7 @@ class ServedCall(GuardedCall):
             emit(await self._checked([Text(name, "assistant") for name in names]))
 
     async def labelled(self, value: dict[str, Any], heard: Heard) -> dict[str, Any]:
-        """The answer or chunk without what is left out, when the rest was looked at.
+        """A chunk without what is left out, when what is no text was looked at.
 
         Raises:
             Blocked: An id, a key or an unknown field says too much.
@@ -179,7 +210,7 @@ class ServedCall(GuardedCall):
         if self.output is None or self.dry_run:
             return value
         value = known(value, logprobs=self.logprobs)
-        labels, texts = heard.unread(value, _read(value, self.streams))
+        labels, texts = heard.unread(value, _read(value))
         said = [Text(labels, "developer"), Text(texts, "assistant")]
         verdicts = await self._checked([text for text in said if text.original])
         emit(tuple(verdict for verdict in verdicts if verdict.findings))
@@ -253,11 +284,9 @@ class ServedCall(GuardedCall):
         return Chunks(self.output, *options, budget=self.budget)
 
 
-def _read(value: dict[str, Any], streams: bool) -> set[Path]:
-    """Where the texts of an answer or a chunk stand that the guards read."""
-    if not streams:
-        return {part.path for part in read_answer(value).parts}
-    held = seen(value)
+def _read(chunk: dict[str, Any]) -> set[Path]:
+    """Where the texts of a chunk stand that the guards read."""
+    held = seen(chunk)
     return {piece.path for piece in held.pieces} | {part.path for part in held.parts}
 
 
@@ -291,7 +320,7 @@ def serve(
         on_block = last(on_block)
 
     async def again(**body: Any) -> dict[str, Any]:
-        return await call.looked(await send(body), Heard(body, call.logprobs))
+        return await call.looked(await send(body))
 
     call = ServedCall(
         again,

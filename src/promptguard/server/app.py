@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from .. import Policy, __version__
 from .checks import CheckAnswer, Checks, RedactAnswer, RestoreAnswer
@@ -150,6 +151,9 @@ def _add_proxy(app: FastAPI, proxy: Proxy) -> None:
             openapi_extra=takes(path),
             response_class=JSONResponse,
         )
+        # That one is for the description. It has nothing to do for a request, and a
+        # plain route takes a tenth of a millisecond less to find that out.
+        app.router.routes.insert(0, Route(path, endpoint, methods=["POST"]))
 
     for path in ENDPOINTS:
         add(path)
