@@ -202,30 +202,27 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[Row]:
         # Of a test that ran again, the last time counts.
         last = {line["test"]: line for line in found if "test" in line}
         outcomes = [line["outcome"] for line in last.values()]
-        of = max(
-            (line["collected"] for line in found if "collected" in line), default=0
-        )
+        if not outcomes:
+            # Begun, and cut short before a test was at its end.
+            continue
+        collected = max((line.get("collected", 0) for line in found), default=0)
         full = PARTS[name].full
-        said = {key: value for line in last.values() for key, value in _said(line)}
+        counts = [(key, value) for key, value in sizes if key != "SECONDS"]
+        said = [words for line in last.values() for words in _said(line)]
+        longest = max((line["seconds"] for line in last.values()), default=None)
         made.append(
             {
                 "part": name,
-                "python": python,
+                "Python": python,
                 "onnxruntime": runtime,
-                "size": ", ".join(f"{key} {value:,}" for key, value in sizes),
-                "full size": all(
-                    value >= full[key] for key, value in sizes if key != "SECONDS"
-                ),
-                "tests": of,
+                "size": ", ".join(f"{key} {value:,}" for key, value in counts),
+                "whole": "yes" if all(n >= full[key] for key, n in counts) else "no",
+                "tests": collected,
                 "passed": outcomes.count("passed"),
                 "failed": outcomes.count("failed"),
-                "skipped": outcomes.count("skipped"),
-                "not run": of - len(outcomes),
-                "longest test, s": max(
-                    (line["seconds"] for line in last.values()), default=None
-                ),
-                "all, s": round(sum(line["seconds"] for line in last.values())),
-                "said": "; ".join(f"{key} {value}" for key, value in said.items()),
+                "not run": collected - len(outcomes) + outcomes.count("skipped"),
+                "longest test, s": longest,
+                "said": "; ".join(said),
             }
         )
     order = [*PARTS]
@@ -239,10 +236,11 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[Row]:
     )
 
 
-def _said(line: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    which = line["test"].rpartition("[")[2].rstrip("]")
-    for key, value in line.get("said", {}).items():
-        yield f"{which}: {key}", f"{value:,.0f}"
+def _said(line: dict[str, Any]) -> Iterable[str]:
+    """What a test said of itself, such as the memory that it saw."""
+    if said := line.get("said"):
+        which = line["test"].rpartition("[")[2].rstrip("]")
+        yield f"{which}: " + ", ".join(f"{k} {v:,.0f}" for k, v in said.items())
 
 
 def write() -> None:
