@@ -35,7 +35,7 @@ from ..watching import WatchedChunks
 from .bodies import MOST_CHOICES, offered, read_body
 from .endings import ID, Told, bare, cut, whole
 from .relays import Relay
-from .replies import Heard, known, new_names, vectors
+from .replies import Heard, known, models, new_names, vectors
 
 if TYPE_CHECKING:
     from ..conversation import Conversation
@@ -49,6 +49,7 @@ __all__ = [
     "Relay",
     "ServedCall",
     "check_texts",
+    "models",
     "serve",
 ]
 

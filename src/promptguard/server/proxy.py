@@ -18,8 +18,7 @@ from .. import (
     Verdict,
     capture,
 )
-from ..adapters.replies import models
-from ..adapters.served import Admitted, Ended, Kind, ServedCall, serve
+from ..adapters.served import Admitted, Ended, Kind, ServedCall, models, serve
 from .bodies import LARGE, aparsed, dumped, read
 from .errors import Refused, blocked, unreadable
 from .limits import Places, Retries
