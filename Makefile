@@ -48,6 +48,7 @@ robustness: export PROMPTGUARD_FUZZ ?= 100000
 robustness: export PROMPTGUARD_THREADS ?= 64
 robustness: export PROMPTGUARD_THREAD_TEXTS ?= 200
 robustness: export PROMPTGUARD_CALLS ?= 100000
+robustness: export PROMPTGUARD_LEARNED_CALLS ?= 100000
 robustness: export PROMPTGUARD_CHARACTERS ?= 10000000
 robustness: export PROMPTGUARD_PROCESSES ?= 8
 robustness: export PROMPTGUARD_SECONDS ?= 1

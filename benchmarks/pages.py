@@ -5,8 +5,10 @@
 
 `docs/benchmarks.md` is written whole. In any other page, and in README.md, the lines
 between `<!-- figures: NAME -->` and `<!-- end of figures -->` are written from the rows
-of NAME in figures.toml. Nothing is measured here: a result that is not there is said
-to be missing, and a path that leads to nothing in a result is an error.
+of NAME in figures.toml, and those between `<!-- table: NAME > HEADING -->` and
+`<!-- end of table -->` are that table of a result. Nothing is measured here: a result
+that is not there is said to be missing, and a path that leads to nothing in a result is
+an error.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .overview import overview
-from .report import RESULTS
+from .report import RESULTS, table
 
 ROOT = Path(__file__).parents[1]
 FIGURES = Path(__file__).parent / "figures.toml"
@@ -33,6 +35,12 @@ MISSING = "not measured yet"
 _BLOCK = re.compile(
     r"(?P<begin><!-- figures: (?P<name>[\w-]+) -->\n).*?"
     r"(?P<end><!-- end of figures -->)",
+    re.DOTALL,
+)
+
+_TABLE = re.compile(
+    r"(?P<begin><!-- table: (?P<name>[\w-]+) > (?P<heading>[^>]+) -->\n).*?"
+    r"(?P<end><!-- end of table -->)",
     re.DOTALL,
 )
 
@@ -67,7 +75,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     yield OVERVIEW, overview(result)
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = path.read_text(encoding="utf-8")
-        if path != OVERVIEW and _BLOCK.search(text):
+        if path != OVERVIEW and (_BLOCK.search(text) or _TABLE.search(text)):
             yield path, with_figures(text, path)
 
 
@@ -88,7 +96,16 @@ def with_figures(text: str, path: Path) -> str:
         table = "\n".join(lines)
         return f"{match['begin']}\n{table}\n\n{match['end']}"
 
-    return _BLOCK.sub(block, text)
+    return _TABLE.sub(_tabled, _BLOCK.sub(block, text))
+
+
+def _tabled(match: re.Match[str]) -> str:
+    found = result(match["name"])
+    rows = [] if found is None else found["results"].get(match["heading"])
+    if rows is None:
+        raise LookupError(f"{match['name']}.json has no table {match['heading']!r}")
+    said = table(rows) if rows else MISSING
+    return f"{match['begin']}\n{said}\n\n{match['end']}"
 
 
 def _row(row: Mapping[str, Any], page: Path) -> str:

@@ -1,4 +1,4 @@
-"""Measures the service under load: latency, throughput, memory.
+"""Measures the service under load: latency and throughput.
 
     python benchmarks/server.py
 
@@ -6,7 +6,8 @@ A process of ``promptguard serve`` with the echo upstream answers a load generat
 the loopback interface, which runs beside it and takes its part of the cores. Latency is
 measured in an open loop: requests start when they are due, whatever became of the ones
 before, and a request is timed from when it was due. No two prompts are the same, so no
-memo helps. Writes results/server.json and .md beside this file.
+memo helps. Memory over very many requests is measured by benchmarks/soak.py. Writes
+results/server.json and .md beside this file.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ POLICIES = {
 }
 ADDRESS = re.compile(r"running on http://[^:]+:(\d+)")
 SECONDS = 30.0
-SOAK = 100_000
 AT_ONCE = 16
 
 
@@ -344,29 +344,6 @@ def refusals(probes: int) -> list[Row]:
     ]
 
 
-def soak(count: int) -> list[Row]:
-    """Memory of the process while it answers very many requests."""
-    service = Service("default")
-    rows: list[Row] = []
-    try:
-        prompt = prompts(100, 7)
-        # The first tenth fills what is bounded: memos, pools, counters.
-        for tenth in range(10):
-            run = closed_loop(service.port, count // 10, AT_ONCE, prompt)
-            rate, failed = asyncio.run(run)
-            rows.append(
-                {
-                    "requests": (tenth + 1) * (count // 10),
-                    "errors": failed,
-                    "requests a second": round(rate, 1),
-                    "memory, MiB": round(service.memory, 1),
-                }
-            )
-    finally:
-        service.stop()
-    return rows
-
-
 def quantile(values: list[float], share: float) -> float:
     """The value that so large a share does not exceed."""
     ordered = sorted(values)
@@ -376,19 +353,13 @@ def quantile(values: list[float], share: float) -> float:
 def main() -> int:
     """Measure all of it."""
     parser = arguments(str(__doc__).partition("\n")[0])
-    parser.add_argument(
-        "--soak", type=int, default=SOAK, help="requests of the soak; 0 leaves it out"
-    )
     chosen = parser.parse_args()
     seconds, count = (3.0, 40) if chosen.quick else (SECONDS, 2000)
-    number = min(chosen.soak, 200) if chosen.quick else chosen.soak
     sections = {
         "Latency in an open loop": latency(seconds),
         "Saturation": saturation(count),
         "Refusals": refusals(50 if chosen.quick else 1000),
     }
-    if number:
-        sections["Soak"] = soak(number)
     publish("server", "The service under load", sections, chosen)
     return 0
 

@@ -148,6 +148,11 @@ def test_a_result_that_is_not_there_is_said_to_be_missing(benchmarks):
     assert pages.MISSING in pages._row(row, DOCS / "a.md")
     page = overview.overview(lambda name: None)
     assert page.count("Not measured yet") == len(overview.CHAPTERS)
+    begin, end = "<!-- table: {} -->\n", "<!-- end of table -->"
+    text = pages.with_figures(begin.format("nobody > A") + end, Path("p.md"))
+    assert text == begin.format("nobody > A") + f"\n{pages.MISSING}\n\n{end}"
+    with pytest.raises(LookupError, match="no table 'Nothing'"):
+        pages.with_figures(begin.format("robustness > Nothing") + end, Path("p.md"))
 
 
 def test_pictures_have_a_title_and_load_nothing(hooks):

@@ -31,6 +31,7 @@ from .handlers import (
 )
 from .hooks import emit, unseen
 from .instead import in_place
+from .joined import joined
 from .messages import Found
 from .placeholders import Placeholders
 from .reasking import told
@@ -103,6 +104,10 @@ class GuardedCall:
     def answered(self, value: Any) -> Found:
         """The texts in an answer that is not a stream."""
         return read_answer(value)
+
+    def told(self, found: Found, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        """The verdicts on an answer that hooks get to see."""
+        return verdicts
 
     def worded(self, words: str, value: Any) -> Any:
         """Words in place of an answer, in an answer of the same shape."""
@@ -228,7 +233,7 @@ class GuardedCall:
             )
             if not first_blocked(verdicts):
                 answer, verdicts = delivered(value, found, verdicts)
-            emit(verdicts)
+            emit(self.told(found, verdicts))
             blocked = first_blocked(verdicts)
             if blocked is not None:
                 return None, blocked, words
@@ -329,7 +334,9 @@ class GuardedCall:
         """One verdict for each text, and the values that were taken out."""
         views, texts, split = views_of(found, own, talk)
         on_error = "allow" if self.dry_run else self.on_error
-        verdicts = yield from checked(guard, texts, split, on_error, self.budget)
+        rest = on_error, self.budget
+        verdicts = yield from checked(guard, texts, split, *rest)
+        verdicts = yield from joined(guard, found.parts, texts, verdicts, *rest)
         placeholders = kept
         if placeholders is None and any(v.action is Action.REDACT for v in verdicts):
             placeholders = Placeholders()

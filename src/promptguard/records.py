@@ -171,6 +171,9 @@ class Metrics(Protocol):
     def render(self) -> tuple[bytes, str]:
         """The page for Prometheus, and its content type."""
 
+    def close(self) -> None:
+        """Show no more what this process is doing, which is at its end."""
+
 
 class Writer(Protocol):
     """Keeps records."""

@@ -13,7 +13,7 @@ from .guard import Guard
 from .text import Text
 from .verdict import Action, Finding, Verdict
 
-__all__ = ["Turn", "Window", "checked", "windows"]
+__all__ = ["Turn", "Window", "checked", "covers", "widened", "windows"]
 
 T = TypeVar("T")
 Checks = Generator[Engine, tuple[Verdict, ...], T]
@@ -116,7 +116,7 @@ def checked(
             )
             known = {(f.guard, f.label) for f in before.findings}
             new = [f for f in new if (f.guard, f.label) not in known]
-        verdicts[window.place] = _with(old, new, verdict)
+        verdicts[window.place] = widened(old, new, verdict)
     return tuple(verdicts)
 
 
@@ -130,17 +130,18 @@ def _new(
             moved = replace(
                 finding, start=max(0, finding.start - offset), end=finding.end - offset
             )
-            if not any(_covers(other, moved) for other in known):
+            if not any(covers(other, moved) for other in known):
                 new.append(moved)
     return new
 
 
-def _covers(one: Finding, other: Finding) -> bool:
+def covers(one: Finding, other: Finding) -> bool:
+    """True when one finding says what the other does, and more of the text."""
     same = one.guard == other.guard and one.label == other.label
     return same and one.start <= other.start and other.end <= one.end
 
 
-def _with(verdict: Verdict, new: Sequence[Finding], seen: Verdict) -> Verdict:
+def widened(verdict: Verdict, new: Sequence[Finding], seen: Verdict) -> Verdict:
     """The verdict with more findings, and with what it took to find them."""
     timings = dict(verdict.timings)
     for name, seconds in seen.timings:

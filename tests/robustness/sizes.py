@@ -12,6 +12,7 @@ __all__ = [
     "CALLS",
     "CHARACTERS",
     "FUZZ",
+    "LEARNED_CALLS",
     "PROCESSES",
     "SECONDS",
     "TEXTS",
@@ -34,7 +35,10 @@ TEXTS = _size("THREAD_TEXTS", 10)
 """Texts that each thread checks; full: 200."""
 
 CALLS = _size("CALLS", 2_000)
-"""Calls over which memory is measured; full: 100,000."""
+"""Calls of patterns over which memory is measured; full: 100,000."""
+
+LEARNED_CALLS = _size("LEARNED_CALLS", 250)
+"""The same of a model, which takes ten times as long; full: 100,000."""
 
 CHARACTERS = _size("CHARACTERS", 200_000)
 """Length of the long texts; full: 10,000,000."""

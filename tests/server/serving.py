@@ -20,10 +20,10 @@ from typing import Any
 ADDRESS = re.compile(r"running on http://[^:]+:(\d+)")
 PATTERNS = """
 [input.keywords]
-words = ["heliotrope"]
+words = ["heliotrope", "48201937465"]
 
 [output.keywords]
-words = ["sesame"]
+words = ["sesame", "48201937466"]
 
 [output.codes]
 guard = "keywords"

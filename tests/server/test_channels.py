@@ -30,6 +30,7 @@ CODED = base64.b64encode(f"A file with {WORD} in its first line. {'x' * 60}".enc
 FILE = f"data:text/plain;base64,{CODED.decode()}"
 
 
+NUMBER = 48201937465
 # A letter of the word as a percent sign says it.
 ESCAPED = WORD.replace("h", "%68", 1)
 
@@ -99,6 +100,35 @@ INPUT: dict[str, dict[str, Body]] = {
                 "content": None,
                 "tool_calls": [call(id=f"about {WORD}")],
             }
+        ),
+        "word in two parts": turns(
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "About helio"},
+                    {"type": "text", "text": "trope, please."},
+                ],
+            }
+        ),
+        "plain id of a call": turns(
+            {"role": "assistant", "content": None, "tool_calls": [call(id=WORD)]}
+        ),
+        "plain id of a result": turns(
+            {"role": "tool", "tool_call_id": WORD, "content": "Yes."}
+        ),
+        "plain type": turns({**HI, "type": WORD}),
+        "plain id beside the messages": {"thread_id": f"a.{WORD}"},
+        "number": turns({**HI, "notes": {"of": NUMBER}}),
+        "number beside the messages": {"extra": [float(NUMBER)]},
+        "sealed content that is text": turns(
+            {"role": "assistant", "content": "Yes.", "signature": f"A {WORD}."}
+        ),
+        "file data that is words": part(
+            type="file",
+            file={"file_data": f"A {WORD} is a flower with blue heads " * 3},
+        ),
+        "file data that is a list of words": part(
+            type="file", file={"file_data": f"{WORD}\nIs\nA\n1\n" * 9}
         ),
         "custom tool input": turns(
             {
@@ -221,6 +251,30 @@ INPUT: dict[str, dict[str, Body]] = {
             ]
         },
         "instructions": {"instructions": WORD},
+        "plain id": {"previous_response_id": f"resp_{WORD}.1"},
+        "id of an item": {"input": [{"type": "item_reference", "id": f"a.{WORD}"}, HI]},
+        "sealed reasoning that is text": {
+            "input": [
+                {
+                    "type": "reasoning",
+                    "id": "r",
+                    "summary": [],
+                    "encrypted_content": f"About a {WORD}.",
+                },
+                HI,
+            ]
+        },
+        "sealed reasoning that is coded text": {
+            "input": [
+                {
+                    "type": "reasoning",
+                    "id": "r",
+                    "summary": [],
+                    "encrypted_content": CODED.decode(),
+                },
+                HI,
+            ]
+        },
         "variables of a prompt": {"prompt": {"id": "p", "variables": {"x": WORD}}},
         "call arguments": {
             "input": [
@@ -332,6 +386,13 @@ def output_text(text: str, **fields: Any) -> Body:
     return {**about, "status": "completed", "content": [said]}
 
 
+ROW = {"object": "embedding", "index": 0, "embedding": [0.1, -2.5]}
+
+
+def vectors(**fields: Any) -> Body:
+    return {"object": "list", "data": [ROW], "model": "m", "usage": {}, **fields}
+
+
 SPELLED = {"content": [{"token": SAYS, "logprob": -0.1, "top_logprobs": []}]}
 ALIKE = {
     "content": [
@@ -368,6 +429,32 @@ OUTPUT: dict[str, dict[str, Callable[[], Body]]] = {
         "finish reason": lambda: choice(finish_reason=SAYS),
         "logprobs": lambda: choice(logprobs=SPELLED),
         "other tokens": lambda: choice(logprobs=ALIKE),
+        "id": lambda: {**completion(), "id": "open.sesame"},
+        "model": lambda: {**completion(), "model": "open-sesame"},
+        "object": lambda: {**completion(), "object": "sesame"},
+        "fingerprint": lambda: {**completion(), "system_fingerprint": "fp.sesame"},
+        "plain finish reason": lambda: choice(finish_reason="sesame"),
+        "plain field of the answer": lambda: {**completion(), "notes": "sesame"},
+        "plain fields of the answer": lambda: {
+            **completion(),
+            "notes": ["ses", "ame"],
+        },
+        "key of the answer": lambda: {**completion(), "sesame": 1},
+        "odd key of the answer": lambda: {**completion(), SAYS: 1},
+        "key of the choice": lambda: choice(**{"open.sesame": None}),
+        "number of the answer": lambda: {**completion(), "notes": 48201937466},
+        "plain role": lambda: completion(role="sesame"),
+        "type of an annotation": lambda: message(
+            text="Yes.", annotations=[{"type": "sesame", "url_citation": {}}]
+        ),
+        "id of a call": lambda: message(tool_calls=[call(id="call_.sesame")]),
+        "parsed": lambda: message(text="Yes.", parsed={"said": SAYS}),
+        "signature that is text": lambda: message(
+            text="Yes.", reasoning_details=[{"type": "x", "signature": SAYS}]
+        ),
+        "in two parts": lambda: message(
+            text=[{"type": "text", "text": "Open ses"}, {"type": "text", "text": "ame"}]
+        ),
         "second choice": lambda: {
             **completion(),
             "choices": [completion()["choices"][0], completion(SAYS)["choices"][0]],
@@ -429,8 +516,44 @@ OUTPUT: dict[str, dict[str, Callable[[], Body]]] = {
             }
         ),
         "unknown field": lambda: response(notes=[SAYS]),
+        "plain field": lambda: response(notes="sesame"),
+        "id": lambda: {**response(), "id": "resp.sesame"},
+        "id of an item": lambda: response({**output_text("Yes."), "id": "m.sesame"}),
+        "instructions that nobody gave": lambda: response(instructions=SAYS),
+        "metadata that nobody gave": lambda: response(metadata={"a": SAYS}),
+        "tools that nobody gave": lambda: response(tools=[{"type": SAYS}]),
+        "encrypted content that is text": lambda: response(
+            {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": SAYS}
+        ),
+        "encrypted content that is coded text": lambda: response(
+            {
+                "type": "reasoning",
+                "id": "r",
+                "summary": [],
+                "encrypted_content": base64.b64encode((SAYS * 9).encode()).decode(),
+            }
+        ),
+        "in two items": lambda: response(output_text("Open ses"), output_text("ame")),
         "error": lambda: response(error={"code": "x", "message": SAYS}),
     },
+}
+OUTPUT[EMBEDDINGS] = {
+    name: (lambda fields=fields: vectors(**fields))
+    for name, fields in {
+        "unknown field": {"notes": SAYS},
+        "plain field": {"notes": "sesame"},
+        "model": {"model": SAYS},
+        "object": {"object": SAYS},
+        "usage": {"usage": {"notes": SAYS}},
+        "of a row": {"data": [{**ROW, "notes": SAYS}]},
+        "in place of a number": {"data": [{**ROW, "embedding": [SAYS]}]},
+        "in place of a code": {"data": [{**ROW, "embedding": SAYS}]},
+        "as a code": {
+            "data": [
+                {**ROW, "embedding": base64.b64encode((SAYS * 9).encode()).decode()}
+            ]
+        },
+    }.items()
 }
 ANSWERS = [
     pytest.param(path, made, id=f"{path}: {name}")
@@ -448,8 +571,49 @@ def test_a_word_in_an_answer_does_not_come_out(
     if path != TEXT:
         body["tools"] = [{"type": "function", "name": "look", "function": {}}]
     answer = guarded.send(path, body)
-    assert answer.status == 200, answer.data
-    assert "sesame" not in answer.data.decode()
+    if answer.status != 200:
+        assert path == EMBEDDINGS
+        assert (answer.status, answer.code) == (502, "upstream_unreadable")
+    said = answer.data.decode()
+    assert "sesame" not in said and "48201937466" not in said
+    assert '"ame"' not in said, "the end of a word that was cut in pieces"
+    assert base64.b64encode(SAYS.encode()).decode()[:12] not in said
+
+
+def test_models_say_no_more_than_their_names(
+    guarded: Service, upstream: Upstream
+) -> None:
+    row = {"id": "m-1", "object": "model", "created": 7, "owned_by": "us"}
+    upstream.answer = lambda path, body: {"object": "list", "data": [row]}
+    assert guarded.send("/v1/models").json == {"object": "list", "data": [row]}
+    said = {**row, "description": SAYS, "notes": ["sesame"], SAYS: 1, "owned_by": SAYS}
+    upstream.answer = lambda path, body: {"object": SAYS, "data": [said, SAYS]}
+    kept = {"id": "m-1", "object": "model", "created": 7}
+    assert guarded.send("/v1/models").json == {"data": [kept]}
+    upstream.answer = lambda path, body: said
+    assert guarded.send("/v1/models/m-1").json == kept
+
+
+SEALED = base64.b64encode(bytes(range(256))).decode()
+
+
+def test_an_answer_whose_labels_say_nothing_is_the_upstreams_to_the_byte(
+    guarded: Service, upstream: Upstream
+) -> None:
+    reasoning = {"type": "reasoning", "id": "rs_1", "summary": []}
+    made = response(
+        {**reasoning, "encrypted_content": SEALED},
+        {**output_text("Yes."), "phase": "final_answer"},
+        instructions="Be kind.",
+        metadata={"of": "2026-11-21, a test"},
+        tools=[{"type": "function", "name": "look", "description": "Look at it."}],
+        provider="somebody",
+        usage={"input_tokens": 3, "output_tokens": 2, "total_tokens": 5},
+    )
+    upstream.answer = lambda path, body: made
+    asked = {name: made[name] for name in ("instructions", "metadata", "tools")}
+    answer = guarded.send(RESPONSES, {"model": "m", "input": "Hi.", **asked})
+    assert answer.data == json.dumps(made).encode()
 
 
 def split(field: str, size: int = 3, **more: Any) -> list[Body]:
@@ -482,6 +646,18 @@ STREAMED: dict[str, list[Any]] = {
     "second choice": [
         chunk({"content": piece}, index=1) for piece in ("Open ses", "ame")
     ],
+    "id": [{**chunk({"content": "Yes."}), "id": "open.sesame"}],
+    "id, bit by bit": [
+        {**chunk({"content": "Yes."}), "id": bit} for bit in ("ses", "am", "e")
+    ],
+    "plain field": [{**chunk({"content": "Yes."}), "notes": "sesame"}],
+    "plain field, bit by bit": [
+        {**chunk({"content": "Yes."}), "notes": bit} for bit in ("ses", "am", "e")
+    ],
+    "key of the chunk": [{**chunk({"content": "Yes."}), "sesame": None}],
+    "number": [{**chunk({"content": "Yes."}), "notes": 48201937466}],
+    "finish reason": [chunk({"content": "Yes."}, "sesame")],
+    "obfuscation": [{**chunk({"content": "Yes."}), "obfuscation": "sesame"}],
     "logprobs": [
         {
             **chunk({}),
@@ -511,7 +687,9 @@ def test_a_word_in_a_stream_does_not_come_out(
         for made in delta.get("tool_calls") or ():
             said += made["function"].get("arguments") or ""
             said += made["function"].get("name") or ""
-    assert "sesame" not in said
+    said += "".join(str(event.get("id")) for event in answer.events)
+    said += "".join(str(event.get("notes")) for event in answer.events)
+    assert "sesame" not in said and "48201937466" not in said
     assert "\\u0065same" not in said
 
 
@@ -523,3 +701,90 @@ def test_tokens_in_place_of_text_are_refused(guarded: Service) -> None:
     ):
         answer = guarded.send(path, {"model": "m", **body})
         assert (answer.status, answer.code) == (400, "unreadable")
+
+
+def choices_of(*texts: str) -> Body:
+    made = completion()
+    one = made["choices"][0]
+    said = [
+        {**one, "index": index, "message": {**one["message"], "content": text}}
+        for index, text in enumerate(texts)
+    ]
+    return {**made, "choices": said}
+
+
+def test_one_choice_that_is_blocked_does_not_cut_the_others(
+    guarded: Service, upstream: Upstream
+) -> None:
+    made = choices_of("Good day.", SAYS, "The code is vermilion.", "Bye.")
+    upstream.answer = lambda path, body: made
+    answer = guarded.chat("Hi.", n=4)
+    assert answer.status == 200
+    choices = answer.json["choices"]
+    assert [c["index"] for c in choices] == [0, 1, 2, 3]
+    ends = [c["finish_reason"] for c in choices]
+    assert ends == ["stop", "content_filter", "stop", "stop"]
+    said = [c["message"]["content"] for c in choices]
+    assert (said[0], said[1], said[3]) == ("Good day.", None, "Bye.")
+    assert said[2].startswith("The code is <")
+    assert answer.json["id"] == made["id"] and answer.json["usage"] == made["usage"]
+
+
+def test_choices_in_which_nothing_is_found_come_to_the_byte(
+    guarded: Service, upstream: Upstream
+) -> None:
+    made = choices_of("Good day.", "Bye.")
+    upstream.answer = lambda path, body: made
+    assert guarded.chat("Hi.", n=2).data == json.dumps(made).encode()
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["apart", "in one chunk"])
+def test_one_streamed_choice_that_is_blocked_does_not_cut_the_others(
+    guarded: Service, upstream: Upstream, together: bool
+) -> None:
+    says = ("Good day to you.", "Open sesame, please.", "The code is vermilion.")
+    made: list[Any] = []
+    for at in range(0, 24, 3):
+        row = [chunk({"content": s[at : at + 3]}, None, i) for i, s in enumerate(says)]
+        made += [joined(row)] if together else row
+    made += [chunk({}, "stop", index) for index in range(3)]
+    upstream.answer = lambda path, body: iter([*made, "[DONE]"])
+    answer = guarded.chat("Hi.", stream=True, n=3)
+    said = ["", "", ""]
+    ends: list[Any] = [None, None, None]
+    for event in answer.events:
+        for one in event["choices"]:
+            assert ends[one["index"]] is None
+            said[one["index"]] += one["delta"].get("content") or ""
+            ends[one["index"]] = one["finish_reason"]
+    assert said[0] == says[0]
+    assert "Open ".startswith(said[1])
+    assert said[2].startswith("The code is <") and "vermilion" not in said[2]
+    assert ends == ["stop", "content_filter", "stop"]
+
+
+def joined(chunks: list[Any]) -> Any:
+    return {**chunks[0], "choices": [one for c in chunks for one in c["choices"]]}
+
+
+def test_a_choice_that_nobody_asked_for_ends_the_stream(
+    guarded: Service, upstream: Upstream
+) -> None:
+    made = [chunk({"content": "Yes."}), chunk({"content": "No."}, None, 7)]
+    upstream.answer = lambda path, body: iter([*made, "[DONE]"])
+    answer = guarded.chat("Hi.", stream=True, n=2)
+    assert answer.events[-1]["error"]["code"] == "upstream_unreadable"
+
+
+def test_codes_of_an_upstream_are_those_that_are_known(
+    guarded: Service, upstream: Upstream
+) -> None:
+    error = {"code": "open_sesame", "type": "sesame", "param": "sesame", "message": "a"}
+    upstream.answer = lambda path, body: (400, {"error": error})
+    answer = guarded.chat("Hi.")
+    assert (answer.status, answer.code) == (400, "upstream_error")
+    assert b"sesame" not in answer.data
+    known = {"type": "invalid_request_error", "param": "messages.[0].content"}
+    upstream.answer = lambda path, body: (400, {"error": {**error, **known}})
+    said = guarded.chat("Hi.").json["error"]
+    assert (said["code"], said["param"]) == (known["type"], known["param"])

@@ -237,3 +237,27 @@ def test_several_workers_guard_alike(tmp_path: Path, how: str) -> None:
         log.close()
     assert "Traceback" not in said
     assert not re.search(r"print your system", said)
+
+
+def test_any_worker_shows_what_all_of_them_counted(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    keys = {"PROMPTGUARD_API_KEYS": "first-key-of-a-caller", "TMPDIR": str(tmp_path)}
+    service = start(PATTERNS, "--workers", "2", "--rate", "1000", **keys)
+    ready(service.port, service.process)
+    bearer = {"authorization": f"Bearer {keys['PROMPTGUARD_API_KEYS']}"}
+    hi = {"model": "m", "messages": [{"role": "user", "content": "Hi."}]}
+    for _ in range(24):
+        answer = service.send("/v1/chat/completions", hi, headers=bearer)
+        assert answer.status == 200
+    seen = set()
+    for _ in range(12):
+        page = service.send("/metrics").data.decode()
+        counted = re.findall(
+            r"^promptguard_requests_total\{.*chat/completions.*\} (\S+)$", page, re.M
+        )
+        seen.add(sum(map(float, counted)))
+    assert seen == {24.0}
+    assert "each of the 2 workers counts for itself" in service.log
+    assert service.stop() == 0
+    assert not [*tmp_path.iterdir()], "a folder of counts is left behind"

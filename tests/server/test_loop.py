@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 
@@ -62,3 +63,12 @@ async def test_the_loop_is_not_blocked_by_long_texts() -> None:
     late.sort()
     assert late[-1] < took / 8
     assert late[int(len(late) * 0.95)] < 0.05 + took / 50
+
+
+async def test_no_request_waits_until_all_modules_are_searched_for_garbage() -> None:
+    policy = Policy(input=Keywords(("heliotrope",)))
+    app = create_app(Settings(), policy=policy)
+    before = gc.get_freeze_count()
+    async with app.router.lifespan_context(app):
+        assert gc.get_freeze_count() - before > 10_000
+    assert gc.get_freeze_count() == 0

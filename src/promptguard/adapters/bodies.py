@@ -1,35 +1,29 @@
-"""Every text in the body of a request to a service, and what is known of its answer.
+"""Every text in the body of a request to a service.
 
 A library is called by a developer, whose messages of ``system`` and whose descriptions
 of tools are trusted. A service does not know who wrote what, and earlier turns of a
 conversation are only what the caller says they were. So here every string is a text,
-but for ids, types and what media is made of; those have to look the part.
+but for what media is made of; that has to look the part. Ids, keys and long numbers are
+read together, as words of the developer.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import codecs
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote
 
 from ..errors import ConfigError
 from ..items import Part
 from ..messages import Found, is_chat, message_parts, read_chat, role_of
 from ..shapes import Path, is_sequence
+from .labels import LONG_NUMBER, PLAIN, is_label, is_media, media, usual, written
 
-__all__ = ["MOST_CHOICES", "known", "new_names", "offered", "read_body"]
+__all__ = ["MOST_CHOICES", "offered", "read_body"]
 
 MOST_CHOICES = 128
 """More answers than this are not asked for with one request."""
 
-# What looks like this is an id, a type or the name of a model, and no text.
-_PLAIN = re.compile(r"[A-Za-z0-9_][\w.:/@+=-]{0,255}", re.ASCII)
-_LABELS = frozenset("detail format id model object role status type".split())
 _KEY = re.compile(r"[\w$.:/@+-]{1,64}", re.ASCII)
 _TURNS = ("messages", "input")
 # Outside of messages, what an application says and its users do not.
@@ -47,17 +41,11 @@ _PROTOCOL = frozenset(
     "name output parameters properties required role strict text tool_call_id "
     "tool_calls type url".split()
 )
-_MEDIA = frozenset(
-    "b64_json blob data file_data image_url inline_data input_image url".split()
-)
-_DATA_URL = re.compile(r"data:[^,;\s]{0,100}(?:;[^,;\s]{1,100}){0,4},", re.IGNORECASE)
-_TEXT_TYPE = re.compile(
-    r"data:(?:text/|application/(?:[\w.-]+\+)?(?:json|xml|yaml|x-yaml|javascript)|[;,])",
-    re.IGNORECASE,
-)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]*={0,2}\s*")
-# No name and no word is this long, so it is media and not a text that looks like it.
-_LEAST_MEDIA = 64
+# Where tokens may stand in the place of text.
+_TOKENS = ("input", "prompt")
+# The caller chooses it at random, and the upstream knows the models it has.
+_SEED: Path = (1, "seed")
+_MODEL: Path = (1, "model")
 _DEEPEST = 64
 
 
@@ -98,16 +86,30 @@ def read_body(
             turns[path] = role
             parts += message_parts(message, path, role, f"{name}[{index}]")
     done = {part.path for part in parts}
-    for path, text, role in _strings(body, turns):
-        if path not in done:
-            parts += _part(path, text, role, names)
+    together: dict[str, None] = {}
+    for path, value, role in _values(body, turns):
+        key = path[-1]
+        if isinstance(key, str) and key not in _PROTOCOL:
+            if not _KEY.fullmatch(key):
+                # What is found in a key cannot be replaced there, so it blocks.
+                parts.append(Part(path, key, role, form="fixed"))
+            elif len(path) > 2:
+                together[key] = None
+        if isinstance(value, str):
+            if value and path not in done:
+                parts += _part(path, value, role, names, together)
+        elif value is not None and not isinstance(value, bool | dict | list):
+            if path[1] in _TOKENS and all(isinstance(step, int) for step in path[2:]):
+                # In a list of texts, or in a list of lists of tokens.
+                raise ConfigError(
+                    f"{path[1]} holds tokens, which no guard can read; send text"
+                )
+            if abs(value) >= LONG_NUMBER and path not in done and path != _SEED:
+                together[written(value)] = None
         if len(parts) > most:
             raise ConfigError(f"the request has more than {most} texts")
-    for path, key, role in _odd_keys(body, turns):
-        # What is found in a key cannot be replaced there, so it blocks.
-        parts.append(Part(path, key, role, form="fixed"))
-    if keys := _plain_keys(body, turns):
-        parts.append(Part((1,), "\n".join(keys), "developer", form="fixed"))
+    if together:
+        parts.append(Part((1,), "\n".join(together), "developer", form="fixed"))
     return Found(tuple(parts), history)
 
 
@@ -123,46 +125,6 @@ def offered(body: Mapping[str, Any]) -> frozenset[str]:
                     if isinstance(name, str):
                         names.add(name)
     return frozenset(names)
-
-
-def _strings(
-    body: Mapping[str, Any], turns: Mapping[Path, str]
-) -> Iterator[tuple[Path, str, str]]:
-    """Every string in a body with its path and whose word it is."""
-    for path, value, role in _values(body, turns):
-        if isinstance(value, str):
-            if value:
-                yield path, value, role
-        elif (
-            path[1] in ("input", "prompt")
-            and isinstance(value, int | float)
-            and not isinstance(value, bool)
-            # In a list of texts, or in a list of lists of tokens.
-            and all(isinstance(step, int) for step in path[2:])
-        ):
-            raise ConfigError(
-                f"{path[1]} holds tokens, which no guard can read; send text"
-            )
-
-
-def _odd_keys(
-    body: Mapping[str, Any], turns: Mapping[Path, str]
-) -> Iterator[tuple[Path, str, str]]:
-    """Every key that is more than a name."""
-    for path, _, role in _values(body, turns):
-        key = path[-1]
-        if isinstance(key, str) and not _KEY.fullmatch(key):
-            yield path, key, role
-
-
-def _plain_keys(body: Mapping[str, Any], turns: Mapping[Path, str]) -> list[str]:
-    """The keys that are names, each once, below those of the protocol."""
-    found = dict.fromkeys(
-        path[-1]
-        for path, _, _ in _values(body, turns)
-        if len(path) > 2 and isinstance(path[-1], str)
-    )
-    return [key for key in found if key not in _PROTOCOL and _KEY.fullmatch(key)]
 
 
 def _values(
@@ -194,187 +156,40 @@ def _whose(key: str) -> str:
     return "developer" if key in _DEVELOPERS else "user"
 
 
-def _part(path: Path, text: str, role: str, names: frozenset[str]) -> Iterator[Part]:
-    """What is to be read of a string that is no message's text."""
+def _part(
+    path: Path,
+    text: str,
+    role: str,
+    names: frozenset[str],
+    together: dict[str, None],
+) -> Iterator[Part]:
+    """What is to be read of a string that is no message's text.
+
+    Args:
+        path: Where it stands.
+        text: What it says.
+        role: Whose word it is.
+        names: Those of the tools that the request offers.
+        together: Where to put what is read together with others.
+    """
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    if key in _LABELS or key.endswith(("_id", "_ids")):
-        if not _PLAIN.fullmatch(text):
+    if is_label(key):
+        if not PLAIN.fullmatch(text):
             yield Part(path, text, role, form="fixed")
+        elif path != _MODEL and not usual(text):
+            together[text] = None
     elif key == "name":
         # The name of a tool that the request offers is the developer's, wherever.
         yield Part(path, text, "developer" if text in names else role, form="fixed")
-    elif key in _MEDIA and (media := _media(text)) is not None:
-        if media:
-            yield Part(path, media, role, form="fixed")
+    elif is_media(key) and (said := media(text)) is not None:
+        if said:
+            yield Part(path, said, role, form="fixed")
     elif path[1] not in (*_TURNS, "prompt") and _WORD.fullmatch(text):
         yield Part(path, text, "developer")
     else:
         yield Part(path, text, role)
 
 
-def _media(text: str) -> str | None:
-    """What media says that is text after all; empty for none, None for no media."""
-    head = _DATA_URL.match(text)
-    data = text[head.end() :] if head else text
-    if head and not head[0].lower().endswith(";base64,"):
-        return unquote(data)
-    if not _BASE64.fullmatch(data) or (not head and len(data) < _LEAST_MEDIA):
-        return None
-    try:
-        plain = base64.b64decode(data.replace("-", "+").replace("_", "/") + "==")
-    except (ValueError, binascii.Error):
-        return ""
-    if head and _TEXT_TYPE.match(head[0]):
-        # It says that it is text, so it is read, whatever it is written in.
-        return _decoded(plain)
-    try:
-        said = plain.decode()
-    except ValueError:
-        return ""
-    return "" if "\0" in said else said
-
-
-def _decoded(data: bytes) -> str:
-    """Bytes as text: by their mark, as UTF-8, or byte by byte."""
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16",) if wide else ("utf-8-sig",):
-        with suppress(ValueError):
-            return data.decode(encoding).replace("\0", "")
-    return data.decode("latin-1").replace("\0", "")
-
-
 def _kind(value: object) -> str:
     names = {dict: "object", str: "string", type(None): "null", bool: "boolean"}
     return names.get(type(value), "number")
-
-
-# What an answer holds beside the texts that are read. Anything else stays out, unless
-# it is plain: it may be a text that no guard knows of.
-_CHOICE = frozenset("delta logprobs message text".split())
-_ENVELOPE = frozenset({"choices"})
-# Of the Responses API also what it says again of the request.
-_RESPONSE = frozenset(
-    "instructions metadata output prompt reasoning text tools tool_choice user".split()
-)
-
-
-def known(value: dict[str, Any], *, logprobs: bool) -> dict[str, Any]:
-    """An answer or a chunk of one, without what no guard would look at.
-
-    Args:
-        value: The answer, as JSON gave it; it is given back where nothing is left out.
-        logprobs: Log-probabilities, which spell what the model said and what else it
-            could have said, may stay.
-    """
-    kept = value
-    if isinstance(value.get("choices"), list):
-        choices = [_choice(c, logprobs) for c in value["choices"]]
-        if any(a is not b for a, b in zip(choices, value["choices"], strict=True)):
-            kept = {**kept, "choices": choices}
-        return _only(kept, _ENVELOPE)
-    if not logprobs:
-        kept = _without_logprobs(kept)
-    response = kept.get("response")
-    if isinstance(response, dict):
-        inner = _only(response, _RESPONSE)
-        return kept if inner is response else {**kept, "response": inner}
-    if kept.get("object") in ("response", "response.compaction"):
-        return _only(kept, _RESPONSE)
-    # An event says its texts in fields of many names, and all of them are read.
-    return kept
-
-
-def _choice(choice: Any, logprobs: bool) -> Any:
-    if not isinstance(choice, dict):
-        return choice
-    if not logprobs and choice.get("logprobs") is not None:
-        choice = {**choice, "logprobs": None}
-    return _only(choice, _CHOICE)
-
-
-def _only(value: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """The mapping with these names, and others whose values are plain."""
-    kept = {k: v for k, v in value.items() if k in names or _is_plain(v)}
-    return value if len(kept) == len(value) else kept
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, str):
-        return not value or _PLAIN.fullmatch(value) is not None
-    if isinstance(value, dict):
-        return all(_KEY.fullmatch(k) and _is_plain(v) for k, v in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return True
-
-
-def _without_logprobs(value: Any) -> Any:
-    """Items and events without log-probabilities; itself where there are none."""
-    if isinstance(value, dict):
-        new = {
-            key: [] if key == "logprobs" and inner else _without_logprobs(inner)
-            for key, inner in value.items()
-        }
-        return new if any(map(_differ, new.values(), value.values())) else value
-    if isinstance(value, list):
-        items = [_without_logprobs(item) for item in value]
-        return items if any(map(_differ, items, value)) else value
-    return value
-
-
-def _differ(one: object, other: object) -> bool:
-    return one is not other
-
-
-def new_names(
-    value: Mapping[str, Any], names: frozenset[str], heard: dict[Any, str]
-) -> Iterator[str]:
-    """The names of tools called in an answer or chunk that the request did not offer.
-
-    Args:
-        value: The answer or chunk.
-        names: What the request offered.
-        heard: The names so far, by call; a stream may give them bit by bit.
-    """
-    for place, name in _called(value):
-        said = heard[place] = heard.get(place, "") + name
-        if not any(offer.startswith(said) for offer in names):
-            yield said
-
-
-def _called(value: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
-    """The names of the tools that are called, each with its place."""
-    for position, choice in enumerate(_list(value.get("choices"))):
-        if not isinstance(choice, dict):
-            continue
-        place = choice.get("index", position)
-        for key in ("message", "delta"):
-            said = choice.get(key)
-            said = said if isinstance(said, dict) else {}
-            owners = [said, *_list(said.get("tool_calls"))]
-            for number, owner in enumerate(owners):
-                number = owner.get("index", number) if isinstance(owner, dict) else 0
-                for kind in ("function", "custom", "function_call"):
-                    inner = owner.get(kind) if isinstance(owner, dict) else None
-                    name = inner.get("name") if isinstance(inner, dict) else None
-                    if isinstance(name, str) and name:
-                        yield (place, number, kind), name
-    response = value.get("response")
-    owner = response if isinstance(response, dict) else value
-    for item in (*_list(owner.get("output")), value.get("item"), value):
-        if isinstance(item, dict) and _calls(item):
-            name = item.get("name")
-            if isinstance(name, str) and name:
-                # Said again whole, never bit by bit.
-                yield object(), name
-
-
-def _calls(item: Mapping[str, Any]) -> bool:
-    """Whether an item calls a tool by its name."""
-    kind = item.get("type")
-    named = isinstance(kind, str) and kind.endswith("_call")
-    return named or item.get("arguments") is not None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -7,13 +7,13 @@ completions and responses of OpenAI, messages of Anthropic.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from ..shapes import get
 from ..verdict import Action, Verdict
 
-__all__ = ["Told", "cut", "made", "whole"]
+__all__ = ["ID", "Told", "bare", "cut", "made", "whole"]
 
 ID = "blocked_by_promptguard"
 
@@ -97,6 +97,25 @@ def cut(kind: str, answer: Mapping[str, Any], verdict: Verdict) -> dict[str, Any
     }
 
 
+def bare(
+    kind: str, body: Mapping[str, Any], answer: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A frame of our own for an answer whose own frame is not to be seen."""
+    model = body.get("model") or ID
+    frame: dict[str, Any] = {"model": model}
+    if kind != "responses":
+        frame = _envelope(
+            model, "chat.completion" if kind == "chat" else "text_completion"
+        )
+        frame["choices"] = [{}] * len(get(answer, "choices") or [{}])
+    usage = get(answer, "usage")
+    counts = usage.items() if isinstance(usage, dict) else ()
+    names = ("prompt", "completion", "input", "output", "total")
+    known = {f"{name}_tokens" for name in names}
+    frame["usage"] = {k: v for k, v in counts if k in known and type(v) is int}
+    return frame
+
+
 def _filtered(verdict: Verdict) -> dict[str, Any]:
     """What a choice says that a filter has cut off."""
     results = {
@@ -111,12 +130,20 @@ def _filtered(verdict: Verdict) -> dict[str, Any]:
 class Told:
     """What a stream has told so far, and how it can be ended from there."""
 
-    def __init__(self, kind: str, body: Mapping[str, Any], cast: Any) -> None:
+    def __init__(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        cast: Any,
+        choices: Iterable[int] | None = None,
+    ) -> None:
         self._kind = kind
         self._model = body.get("model") or ID
         self._cast = cast
         number = body.get("n")
-        self._open = set(range(number if isinstance(number, int) else 1))
+        if choices is None:
+            choices = range(number if isinstance(number, int) else 1)
+        self._open = set(choices)
         self._frame: Any = None
         # The text, block or item that is open: its places, its kind and what it said.
         self._place: dict[str, Any] | None = None

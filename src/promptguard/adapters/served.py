@@ -9,26 +9,33 @@ The body and the answer are what JSON gives: mappings, lists, strings.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..answers import read_answer
 from ..call import Admitted, GuardedCall
 from ..chunks import Chunks
 from ..drivers import adrive, off_loop
 from ..engine import Engine
 from ..errors import Blocked, ConfigError
 from ..escapes import raised
-from ..handlers import Reask, answered, last
+from ..events import seen
+from ..handlers import Reask, asks_again, last
 from ..hooks import emit
+from ..items import Part
 from ..messages import Found
+from ..shapes import Path, get
 from ..streams import arun
 from ..text import Text
 from ..verdict import Action, Verdict
 from ..watching import WatchedChunks
-from .bodies import MOST_CHOICES, known, new_names, offered, read_body
-from .endings import Told, cut, whole
+from .bodies import MOST_CHOICES, offered, read_body
+from .endings import ID, Told, bare, cut, whole
+from .relays import Relay
+from .replies import Heard, known, models, new_names, vectors
 
 if TYPE_CHECKING:
     from ..conversation import Conversation
@@ -42,8 +49,12 @@ __all__ = [
     "Relay",
     "ServedCall",
     "check_texts",
+    "models",
     "serve",
 ]
+
+# Where in an answer that stands what is read together: in no one place.
+_LABELS: Path = ("labels",)
 
 Kind = Literal["chat", "completions", "responses"]
 """The shape of an answer that holds text."""
@@ -72,6 +83,7 @@ class ServedCall(GuardedCall):
         read: The texts of it, when they are read.
         ready: The same until they are checked.
         large: The body takes too long to read for an event loop.
+        labels: What answers have said beside their texts.
     """
 
     _: KW_ONLY
@@ -86,6 +98,7 @@ class ServedCall(GuardedCall):
     read: list[Found] = field(default_factory=list, repr=False, compare=False)
     ready: list[Found] = field(default_factory=list, repr=False, compare=False)
     large: bool = False
+    labels: list[str] = field(default_factory=list, repr=False, compare=False)
 
     async def admit(self, body: Mapping[str, Any]) -> Admitted:
         """Check a body; what may be sent is in ``kwargs``, unless it is ``over``.
@@ -102,47 +115,129 @@ class ServedCall(GuardedCall):
     async def deliver(self, answer: dict[str, Any], go: Admitted) -> dict[str, Any]:
         """A whole answer as it may go; a blocked one is cut off as by a filter.
 
+        Of several choices each is looked at by itself, and one that is blocked does
+        not cut the others.
+
         Raises:
             ConfigError: It is of no known shape.
             GuardError: A guard broke.
         """
-        if self.kind is None or not self.watches(go):
+        if self.kind is None:
+            return vectors(answer)
+        if not self.watches(go):
             return answer
+        choices = answer.get("choices")
+        several = isinstance(choices, list) and len(choices) > 1
+        if not several or self.dry_run or asks_again(self.on_block):
+            return await self._delivered(answer, go)
+        assert isinstance(choices, list)
+        alone = [{**answer, "choices": [choice]} for choice in choices]
+        made = await asyncio.gather(*(self._delivered(one, go) for one in alone))
+        if all(new is old for new, old in zip(made, alone, strict=True)):
+            return answer
+        # An answer that is cut off before it was looked at has a frame of our own.
+        frame = next((one for one in made if one.get("id") != ID), made[0])
+        said = [
+            {**new, "index": get(old, "index")}
+            for one, old in zip(made, choices, strict=True)
+            for new in one["choices"][:1]
+        ]
+        return {**frame, "choices": said}
+
+    async def _delivered(self, answer: dict[str, Any], go: Admitted) -> dict[str, Any]:
+        assert self.kind is not None
+        frame = bare(self.kind, self.body, answer)
         try:
-            answer = await self.looked(answer, {})
+            answer = await self.looked(answer)
             made: dict[str, Any] = await arun(self.after(answer, go))
             return made
         except Blocked as blocked:
-            return cut(self.kind, answer, blocked.verdict)
+            labels = blocked.verdict.original in self.labels
+            return cut(self.kind, frame if labels else answer, blocked.verdict)
 
-    async def looked(
-        self, value: dict[str, Any], heard: dict[Any, str]
-    ) -> dict[str, Any]:
-        """An answer or chunk without what the guards would not see.
+    async def looked(self, value: dict[str, Any]) -> dict[str, Any]:
+        """An answer without what the guards would not see.
 
         Raises:
             Blocked: The name of a tool that the request did not offer says too much.
         """
         if self.output is None or self.dry_run:
             return value
-        names = [*new_names(value, offered(self.body), heard)]
-        if names:
-            texts = [Text(name, "assistant") for name in names]
-            engine = Engine(
-                self.output,
-                texts,
-                on_error=self.on_error,
-                budget=self.budget,
-                together=True,
-            )
-            verdicts = tuple(
-                raised(verdict) if verdict.action is Action.REDACT else verdict
-                for verdict in await adrive(engine)
-            )
-            emit(verdicts)
-            for verdict in verdicts:
-                verdict.raise_if_blocked()
+        await self.named(value, Heard(self.body))
         return known(value, logprobs=self.logprobs)
+
+    def answered(self, value: Any) -> Found:
+        """The texts in an answer, and before them what it says beside its texts."""
+        found = read_answer(value)
+        if self.output is None or self.dry_run:
+            return found
+        heard = Heard(self.body, self.logprobs)
+        labels, texts = heard.unread(value, {part.path for part in found.parts})
+        said = (labels, "developer"), (texts, "assistant")
+        beside = [
+            Part(_LABELS, text, role, form="fixed") for text, role in said if text
+        ]
+        self.labels.extend(part.text for part in beside)
+        return replace(found, parts=(*beside, *found.parts))
+
+    def told(self, found: Found, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+        """The verdicts on the texts, and on the rest where something was found."""
+        return tuple(
+            [
+                verdict
+                for part, verdict in zip(found.parts, verdicts, strict=True)
+                if part.path is not _LABELS or verdict.findings
+            ]
+        )
+
+    async def named(self, value: dict[str, Any], heard: Heard) -> None:
+        """Look at the names of called tools.
+
+        Raises:
+            Blocked: One says too much.
+        """
+        if self.output is None or self.dry_run:
+            return
+        names = [*new_names(value, offered(self.body), heard.names)]
+        if names:
+            emit(await self._checked([Text(name, "assistant") for name in names]))
+
+    async def labelled(self, value: dict[str, Any], heard: Heard) -> dict[str, Any]:
+        """A chunk without what is left out, when what is no text was looked at.
+
+        Raises:
+            Blocked: An id, a key or an unknown field says too much.
+        """
+        if self.output is None or self.dry_run:
+            return value
+        value = known(value, logprobs=self.logprobs)
+        labels, texts = heard.unread(value, _read(value))
+        said = [Text(labels, "developer"), Text(texts, "assistant")]
+        verdicts = await self._checked([text for text in said if text.original])
+        emit(tuple(verdict for verdict in verdicts if verdict.findings))
+        return value
+
+    async def _checked(self, texts: list[Text]) -> tuple[Verdict, ...]:
+        """Verdicts on what cannot be rewritten; a redaction blocks."""
+        if not texts:
+            return ()
+        assert self.output is not None
+        engine = Engine(
+            self.output,
+            texts,
+            on_error=self.on_error,
+            budget=self.budget,
+            together=True,
+        )
+        verdicts = tuple(
+            raised(verdict) if verdict.action is Action.REDACT else verdict
+            for verdict in await adrive(engine)
+        )
+        for verdict in verdicts:
+            if verdict.blocked:
+                emit((verdict,))
+                raise Blocked(verdict)
+        return verdicts
 
     def relay(self, go: Admitted) -> Relay:
         """What a stream goes through."""
@@ -190,68 +285,10 @@ class ServedCall(GuardedCall):
         return Chunks(self.output, *options, budget=self.budget)
 
 
-class Relay:
-    """Chunks of a stream as they may go.
-
-    Args:
-        call: The request.
-        go: What came of it.
-
-    Attributes:
-        over: A guard has ended the stream; nothing more is to be fed.
-    """
-
-    def __init__(self, call: ServedCall, go: Admitted) -> None:
-        self.over = False
-        self._call = call
-        self._watched = call.watches(go)
-        self._chunks = call.chunks(go)
-        self._told = Told(call.kind or "", call.body, dict)
-        self._heard: dict[Any, str] = {}
-
-    async def feed(self, chunk: dict[str, Any]) -> list[Any]:
-        """The chunks that may go now that this one came; it is among them as the very
-        object where nothing changed."""
-        if not self._watched:
-            return [chunk]
-        try:
-            chunk = await self._call.looked(chunk, self._heard)
-        except Blocked as blocked:
-            return await self._ended(blocked.verdict)
-        return await self._out(self._chunks.feed(chunk))
-
-    async def end(self) -> list[Any]:
-        """What is left when the upstream is at its end."""
-        return await self._out(self._chunks.end()) if self._watched else []
-
-    def leave(self) -> None:
-        """The stream ends here, whatever was held."""
-        self._chunks.leave()
-
-    async def _out(self, steps: Any) -> list[Any]:
-        try:
-            out: list[Any] = await arun(steps)
-        except Blocked as blocked:
-            emit((blocked.verdict,))
-            rest = [*self._chunks.rest]
-            for chunk in rest:
-                self._told.note(chunk)
-            return [*rest, *await self._ended(blocked.verdict)]
-        for chunk in out:
-            self._told.note(chunk)
-        return out
-
-    async def _ended(self, verdict: Verdict) -> list[Any]:
-        """The chunks that end a blocked stream."""
-        self.over = True
-        handler = last(self._call.on_block)
-        words = self._chunks.words
-        self._chunks.leave()
-        try:
-            said = await arun(answered(handler, verdict, words, str))
-        except Blocked:
-            return self._told.cut(verdict)
-        return self._told.ending(said) if isinstance(said, str) else []
+def _read(chunk: dict[str, Any]) -> set[Path]:
+    """Where the texts of a chunk stand that the guards read."""
+    held = seen(chunk)
+    return {piece.path for piece in held.pieces} | {part.path for part in held.parts}
 
 
 def serve(
@@ -284,7 +321,7 @@ def serve(
         on_block = last(on_block)
 
     async def again(**body: Any) -> dict[str, Any]:
-        return await call.looked(await send(body), {})
+        return await call.looked(await send(body))
 
     call = ServedCall(
         again,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from .. import Policy, __version__
 from .checks import CheckAnswer, Checks, RedactAnswer, RestoreAnswer
@@ -97,9 +99,14 @@ def create_app(
         # The loop waits no longer than this for a thread that runs Python.
         sys.setswitchinterval(_SWITCH)
         await asyncio.to_thread(policy.warmup)
+        # Modules and tables stay for good. To look through them for garbage takes
+        # 30 ms, in the middle of somebody's request.
+        gc.collect()
+        gc.freeze()
         service.ready = True
         yield
         service.ready = False
+        gc.unfreeze()
         await upstream.close()
         # What is written waits for a disk or a network.
         await asyncio.to_thread(known.close)
@@ -150,6 +157,9 @@ def _add_proxy(app: FastAPI, proxy: Proxy) -> None:
             openapi_extra=takes(path),
             response_class=JSONResponse,
         )
+        # That one is for the description. It has nothing to do for a request, and a
+        # plain route takes a tenth of a millisecond less to find that out.
+        app.router.routes.insert(0, Route(path, endpoint, methods=["POST"]))
 
     for path in ENDPOINTS:
         add(path)

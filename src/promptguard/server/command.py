@@ -8,9 +8,15 @@ import os
 import signal
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["add_commands"]
+
+# Where processes count together, as prometheus-client has it.
+_COUNTS = "PROMETHEUS_MULTIPROC_DIR"
 
 _SERVE = """\
 Serve an OpenAI-compatible endpoint with guards around it, and the guards themselves.
@@ -153,10 +159,25 @@ def _serve(chosen: argparse.Namespace) -> int:
         uvicorn.run(create_app(settings, policy=policy), **options)
         return 0
     _say("conversations of /v1/redact are known to one of the workers each")
+    if settings.rate is not None or settings.keyed:
+        number = settings.workers
+        _say(f"each of the {number} workers counts for itself what a caller asks for")
     os.environ.update(settings.as_environment())
     target = "promptguard.server.app:from_environment"
-    uvicorn.run(target, factory=True, workers=settings.workers, **options)
+    with _counted_together():
+        uvicorn.run(target, factory=True, workers=settings.workers, **options)
     return 0
+
+
+@contextmanager
+def _counted_together() -> Iterator[None]:
+    """Have all workers show what all of them counted, whichever is asked."""
+    if os.environ.get(_COUNTS):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="promptguard-metrics-") as folder:
+        os.environ[_COUNTS] = folder
+        yield
 
 
 def _see_that_it_is_free(host: str, port: int) -> None:

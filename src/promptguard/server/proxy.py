@@ -18,7 +18,7 @@ from .. import (
     Verdict,
     capture,
 )
-from ..adapters.served import Admitted, Ended, Kind, ServedCall, serve
+from ..adapters.served import Admitted, Ended, Kind, ServedCall, models, serve
 from .bodies import LARGE, aparsed, dumped, read
 from .errors import Refused, blocked, unreadable
 from .limits import Places, Retries
@@ -69,7 +69,9 @@ class Proxy:
         """The models of the upstream, or one of them."""
         visit: Visit = request.state.visit
         answer = await self._ask(visit, "GET", path, None, self._key(request))
-        return _whole(answer.raw, answer.headers)
+        value = models(answer.value)
+        raw = answer.raw if value is answer.value else dumped(value)
+        return _whole(raw, answer.headers)
 
     async def body(self, request: Request) -> dict[str, Any]:
         """The object that a request sends."""

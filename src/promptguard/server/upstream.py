@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,9 +19,33 @@ from .settings import Settings
 __all__ = ["Answer", "Events", "HttpUpstream", "Upstream"]
 
 # What the caller may see of the upstream's headers: how much is left, and when.
-_PASSED = ("x-ratelimit-", "retry-after")
-_PLAIN = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-:/"
+_PASSED = re.compile(
+    r"retry-after|x-ratelimit-(?:limit|remaining|reset)"
+    r"(?:-(?:(?:input|output|project)-)?(?:requests|tokens))?"
+)
+_AMOUNT = re.compile(r"\d[\d.:+TZmsh-]{0,31}")
+# The codes and types of OpenAI's errors are made of these words; others may say
+# anything.
+_WORDS = frozenset(
+    "above access array billing blocked body conflict content context deployment does "
+    "duplicate empty error exceeded exist expected field file filter format found "
+    "hard image insufficient integer internal invalid item key length limit long max "
+    "message messages missing model not number object operation organization out "
+    "overloaded parameter parse permission policy prompt quota range rate reached "
+    "request requested required response schema server service size state stream "
+    "string temperature timeout token tokens too tool type unavailable unknown "
+    "unprocessable unsupported url user value violation".split()
+)
+# The fields of a request, as an error names the one that it is about.
+_PARAMS = frozenset(
+    "audio background content dimensions encoding_format frequency_penalty function "
+    "function_call functions include input instructions json_schema logit_bias "
+    "logprobs max_completion_tokens max_output_tokens max_tokens messages metadata "
+    "modalities model n name parallel_tool_calls parameters prediction "
+    "presence_penalty previous_response_id prompt reasoning reasoning_effort "
+    "response_format role schema seed service_tier stop store stream stream_options "
+    "suffix temperature text tool_call_id tool_calls tool_choice tools top_logprobs "
+    "top_p truncation type user".split()
 )
 # What a provider says of a request that it refuses; everything else is its own trouble.
 _CALLERS = frozenset({400, 404, 409, 413, 422})
@@ -255,7 +280,7 @@ def _refusal(status: int, headers: Any, raw: bytes) -> Refused:
     said: dict[str, str] = {}
     try:
         error = json.loads(raw)["error"]
-        said = {k: v for k, v in error.items() if isinstance(v, str) and _plain(v)}
+        said = {k: v for k, v in error.items() if isinstance(v, str) and _told(k, v)}
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         pass
     kind, param = said.get("type", ""), said.get("param")
@@ -297,9 +322,15 @@ def _passed(headers: Any) -> dict[str, str]:
     return {
         name: value
         for name, value in headers.items()
-        if name.lower().startswith(_PASSED) and _plain(value)
+        if _PASSED.fullmatch(name.lower()) and _AMOUNT.fullmatch(value)
     }
 
 
-def _plain(text: str) -> bool:
-    return len(text) <= 64 and _PLAIN.issuperset(text)
+def _told(key: str, said: str) -> bool:
+    """Whether a code, a type or a parameter of an error is one as they are known."""
+    if len(said) > 64:
+        return False
+    if key == "param":
+        steps = re.split(r"[.\[\]]+", said.rstrip("]"))
+        return all(step.isdecimal() or step in _PARAMS for step in steps)
+    return _WORDS.issuperset(said.split("_"))

@@ -45,6 +45,8 @@ class Wired:
         """Write what was taken, and end."""
         if self.writer is not None:
             self.writer.close()
+        if self.metrics is not None:
+            self.metrics.close()
 
 
 class _Keeps:

@@ -101,6 +101,13 @@ class Metrics:
         self._writer = writer
         self._look_at_writer()
 
+    def close(self) -> None:
+        """Show no more what this process is doing; what it counted stays."""
+        if os.environ.get(_FOLDER):
+            from prometheus_client import multiprocess
+
+            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
     def render(self) -> tuple[bytes, str]:
         """The page for Prometheus, and its content type."""
         import prometheus_client
@@ -125,11 +132,13 @@ class Metrics:
                 buckets=metric.buckets,
                 registry=self._registry,
             )
-            return lambda sample: _at(histogram, sample).observe(sample.value)
+            seen = _Series(histogram)
+            return lambda sample: seen.of(sample).observe(sample.value)
         counter = prometheus_client.Counter(
             metric.prometheus, metric.help, metric.labels, registry=self._registry
         )
-        return lambda sample: _at(counter, sample).inc(sample.value)
+        series = _Series(counter)
+        return lambda sample: series.of(sample).inc(sample.value)
 
     def _gauge(self, metric: Metric) -> prometheus_client.Gauge:
         import prometheus_client
@@ -158,6 +167,19 @@ class Metrics:
                 self._add[metric.name](Sample(metric, grown, ()))
 
 
-def _at(metric: Any, sample: Sample) -> Any:
-    # Any: counters and histograms share no type that knows labels.
-    return metric.labels(*sample.labels) if sample.labels else metric
+class _Series:
+    """The series of a metric, each looked up once: that takes longer than to count."""
+
+    def __init__(self, metric: Any) -> None:
+        # Any: counters and histograms share no type that knows labels.
+        self._metric = metric
+        self._known: dict[tuple[str, ...], Any] = {}
+
+    def of(self, sample: Sample) -> Any:
+        """The one with the labels of a sample, which are bounded."""
+        if not sample.labels:
+            return self._metric
+        found = self._known.get(sample.labels)
+        if found is None:
+            found = self._known[sample.labels] = self._metric.labels(*sample.labels)
+        return found

@@ -1,0 +1,61 @@
+"""What the runner of the tests at full size makes of its notes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def robustness():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import robustness
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return robustness
+
+
+def line(**fields: Any) -> dict[str, Any]:
+    about = {"part": "memory", "python": "3.11.7", "onnxruntime": "1.20.1"}
+    sizes = {"CALLS": 100_000, "LEARNED_CALLS": 300}
+    return {**about, "sizes": sizes, "sources": "abc", **fields}
+
+
+def test_what_did_not_run_whole_says_so(robustness) -> None:
+    lines = [
+        line(collected=3),
+        line(test="t[patterns]", outcome="failed", seconds=2.0),
+        line(collected=3),
+        line(
+            test="t[patterns]",
+            outcome="passed",
+            seconds=9.5,
+            said={"bytes a call": 68.4},
+        ),
+        line(test="t[learned]", outcome="skipped", seconds=0.0),
+    ]
+    (row,) = robustness.rows(lines)
+    assert row["whole"] == "no"
+    assert (row["tests"], row["passed"], row["failed"], row["not run"]) == (3, 1, 0, 2)
+    assert row["longest test, s"] == 9.5
+    assert row["said"] == "patterns: bytes a call 68"
+    for one in lines:
+        one["sizes"] = dict.fromkeys(one["sizes"], 100_000)
+    assert robustness.rows(lines)[0]["whole"] == "yes"
+
+
+def test_a_part_of_which_nothing_ran_is_not_told(robustness) -> None:
+    assert robustness.rows([line(collected=3)]) == []
+
+
+def test_every_test_of_the_folder_belongs_to_a_part(robustness) -> None:
+    named = {part.tests[0] for part in robustness.PARTS.values()}
+    folder = BENCHMARKS.parent / "tests" / "robustness"
+    files = {f"tests/robustness/{path.name}" for path in folder.glob("test_*.py")}
+    assert files <= named
