@@ -51,7 +51,8 @@ SERVER_INSIDE = {
     if path.stem not in ("__init__", "command", "wiring")
 }
 SERVER_LIBRARIES = {"fastapi", "h11", "httpx2", "pydantic", "starlette", "uvicorn"}
-OPEN_TO_TRAINING = {"", "text", "decode", "runtime"}
+# What was kept is labelled, and learnt from.
+OPEN_TO_TRAINING = {"", "text", "decode", "runtime", "traffic"}
 # What a figure is must not depend on who computes it.
 SHARED_FIGURES = "measure.figures"
 

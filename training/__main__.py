@@ -317,6 +317,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command in ("vary", "simulate"):
             return _narratives(options)
+        if options.command in ("traffic", "labels"):
+            return int(options.run(options))
         config = configured(
             options.config,
             data=options.data,
@@ -441,7 +443,16 @@ def _parser() -> argparse.ArgumentParser:
             "--force", action="store_true", help="run even if nothing has changed"
         )
     _add_narratives(commands)
+    _add_traffic(commands)
     return parser
+
+
+def _add_traffic(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    from .traffic.command import add_commands
+
+    add_commands(commands)
 
 
 def _add_narratives(
