@@ -450,9 +450,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_traffic(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> None:
-    from .traffic.command import add_commands
+    from .labels import command as labels
+    from .traffic import command as traffic
 
-    add_commands(commands)
+    traffic.add_commands(commands)
+    labels.add_commands(commands)
 
 
 def _add_narratives(

@@ -30,7 +30,8 @@ class Captured:
         length: Its characters, as it came.
         action: What the guards decided.
         scores: The highest score of each label that was found.
-        found: Labels that each guard found.
+        found: Labels that each guard found and did something about.
+        ran: The guards that looked at it.
         kept: How it was kept: ``whole``, ``redacted``, ...
         time: When the request came, in seconds since the epoch.
         text: What was kept of it, or None.
@@ -44,6 +45,7 @@ class Captured:
     action: str
     scores: dict[str, float]
     found: dict[str, frozenset[str]]
+    ran: frozenset[str]
     kept: str
     time: float
     text: str | None = field(repr=False)
@@ -109,6 +111,7 @@ def of(request: Request, text: Kept) -> Captured:
         action=text.about["action"],
         scores=scores,
         found=found,
+        ran=frozenset(text.about["timings"]),
         kept=text.about["kept"],
         time=request.about["time"],
         text=text.text,
