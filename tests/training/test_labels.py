@@ -126,8 +126,8 @@ def test_the_majority_decides_and_the_rule_decides_ties(
 ) -> None:
     labels = voted("101", "10", "0")
     done, open_ = resolve(labels, "injection", ties=ties, least=least)
-    assert {int(r.text[0][4:]): r.value for r in done} == expected
-    assert [int(text[0][4:]) for text in open_] == left
+    assert {int(r.text[4:]): r.value for r in done} == expected
+    assert [int(text[4:]) for text in open_] == left
     first = done[0]
     assert first.annotators == ("a", "b", "c")
     assert round(first.agreement, 2) == 0.67
@@ -319,11 +319,11 @@ def test_what_annotators_said_comes_back(tmp_path: Path, kept: Kept) -> None:
     assert main(["labels", "import", str(export), "--labels", str(labels)]) == 0
     found = {(x.id, x.annotator): x.value for x in read_labels(labels)}
     assert found == {
-        (names[0], "label-studio:1"): 1,
-        (names[0], "label-studio:2"): 1,
-        (names[0], "label-studio:3"): 0,
-        (names[1], "label-studio:1"): 0,
-        (names[4], "label-studio:1"): 1,
+        (f"{names[0]}-0", "label-studio:1"): 1,
+        (f"{names[0]}-0", "label-studio:2"): 1,
+        (f"{names[0]}-0", "label-studio:3"): 0,
+        (f"{names[1]}-0", "label-studio:1"): 0,
+        (f"{names[4]}-0", "label-studio:1"): 1,
     }
     assert "example.com" not in labels.read_text()
     # Again it is the same, and what others said stays.
@@ -404,7 +404,7 @@ def test_what_is_malformed_is_told_and_keeps_nothing_else_out(
     file, labels = tmp_path / "export.json", tmp_path / "labels.jsonl"
     file.write_text(json.dumps([task, good]))
     assert main(["labels", "import", str(file), "--labels", str(labels)]) == 1
-    assert [label.id for label in read_labels(labels)] == ["req_2"]
+    assert [label.id for label in read_labels(labels)] == ["req_2-0"]
     told = capsys.readouterr().out
     assert "not understood: task 1" in told
     assert "heliotrope" not in told
@@ -526,6 +526,20 @@ def test_test_sets_duplicates_and_contradictions_stay_out(
     assert merging([of(names[5], 1)]) == {"conflict": 1}
 
 
+def test_a_text_is_known_by_every_name_that_labels_may_give_it(
+    kept: Kept, merging: Callable[..., dict[str, int]]
+) -> None:
+    (name,) = kept.add("the gardener counts the snails before it rains again")
+    connection = sqlite3.connect(kept.path)
+    ((key,),) = connection.execute("select key from promptguard_requests")
+    connection.close()
+    names = [name, f"{name}-0", key, f"{key}-0"]
+    labels = [of(each, int(n > 0), f"a{n}") for n, each in enumerate(names)]
+    # Four votes about one text, not a vote about each of four.
+    assert merging(labels) == {"added": 1}
+    assert merging([of(f"{name}-1", 1), of("0", 1)]) == {"gone": 2}
+
+
 def test_what_cannot_be_learnt_from_is_counted(
     kept: Kept, merging: Callable[..., dict[str, int]]
 ) -> None:
@@ -575,11 +589,10 @@ def test_a_locked_database_is_told_and_nothing_is_lost(
     connection.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr(database, "_WAIT", 0.1)
     monkeypatch.setattr(database, "_TRIES", 2)
-    done, _ = resolve([of(name, 1)], "injection")
     config, into = load(world / "run.toml"), world / "out.jsonl"
     with pytest.raises(TrafficError, match="who holds it") as raised:
-        merge(done, kept.url, config, into)
+        merge([of(name, 1)], kept.url, config, into)
     assert "nobody has seen" not in str(raised.value)
     connection.execute("ROLLBACK")
     connection.close()
-    assert merge(done, kept.url, config, into).rows == 1
+    assert merge([of(name, 1)], kept.url, config, into).rows == 1

@@ -296,6 +296,7 @@ def test_what_is_sent_is_found_again_by_its_id_and_labelled(
     filled = fill(sent, serving.database, out, Quality())
     assert (filled.labels, filled.missing) == (50, 0)
     labels = {label.id: label for label in read_labels(out)}
+    assert len(labels) == 50
 
     from promptguard.traffic import Traffic
 
@@ -303,11 +304,16 @@ def test_what_is_sent_is_found_again_by_its_id_and_labelled(
     with Traffic(serving.database) as traffic:
         for s in sent[:40]:
             (request,) = traffic.show(s.request)
-            text = request.texts[labels[s.request].position]
             # Exact: the very text, and whether it is an attack.
+            (text,) = [
+                text
+                for text in request.texts
+                if f"{s.request}-{text.about['position']}" in labels
+            ]
             assert text.text == texts[s.number]
             assert text.about["role"] == s.role
-            assert labels[s.request].value == s.truth["injection"]
+            label = labels[f"{s.request}-{text.about['position']}"]
+            assert label.value == s.truth["injection"]
     assert {s.status for s in sent} == {200, 400}
     assert {s.role for s in sent} == {"user", "tool"}
     assert serving.process.poll() is None
@@ -367,7 +373,7 @@ def _sent(number: int) -> Any:
         '{"id": "a", "label": "injection", "value": true, "annotator": "x", "at": ""}',
         '{"id": 7, "label": "injection", "value": 1, "annotator": "x", "at": ""}',
         '{"id": "a", "label": "injection", "value": 1, "at": ""}',
-        '{"id": "a", "label": "b", "value": 1, "annotator": "x", "position": -1}',
+        '{"id": "a", "label": "b", "value": 1, "annotator": "x", "at": 7}',
         "[]",
     ],
 )

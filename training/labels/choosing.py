@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,8 +13,9 @@ from promptguard.traffic.reading import Kept, Request
 from ..errors import PipelineError
 from ..overlap import folded
 from ..rows import INJECTION, Row
+from .raters import votes
 from .records import Label
-from .traffic import Captured, of, requests
+from .traffic import Captured, named, of, requests
 
 __all__ = ["REASONS", "Choice", "Wanted", "choose"]
 
@@ -108,18 +109,19 @@ def choose(traffic: str, wanted: Wanted, labels: Sequence[Label] = ()) -> list[C
     Raises:
         TrafficError: The database cannot be read.
     """
-    votes = _votes(labels, wanted.label)
     pairs = [
         (request, kept, of(request, kept))
         for request, kept in requests(traffic, wanted.filters)
         if kept.text and kept.text.strip()
     ]
-    opinions = _Opinions(wanted.label, [text for _, _, text in pairs])
+    texts = [text for _, _, text in pairs]
+    said_of = votes(named(labels, texts), wanted.label)
+    opinions = _Opinions(wanted.label, texts)
     seen: set[tuple[str, str]] = set()
     open_: list[tuple[Request, Kept, Captured]] = []
     for request, kept, text in pairs:
         key = text.role, folded(text.text or "")
-        said = votes.get(text.place, {})
+        said = said_of.get(text.name, {})
         disputed = len(set(said.values())) > 1
         if key in seen or (len(said) >= wanted.enough and not disputed):
             continue
@@ -129,7 +131,7 @@ def choose(traffic: str, wanted: Wanted, labels: Sequence[Label] = ()) -> list[C
     chosen = []
     for (request, kept, text), (doubt, flagged) in zip(open_, doubts, strict=True):
         found = set(opinions.reasons(text))
-        if len(set(votes.get(text.place, {}).values())) > 1:
+        if len(set(said_of.get(text.name, {}).values())) > 1:
             found.add("annotators")
         if doubt > 0:
             found.add("uncertain")
@@ -140,14 +142,6 @@ def choose(traffic: str, wanted: Wanted, labels: Sequence[Label] = ()) -> list[C
             chosen.append(Choice(request, kept, reasons, doubt))
     chosen.sort(key=lambda c: (REASONS.index(c.reasons[0]), -c.doubt))
     return chosen[: wanted.limit]
-
-
-def _votes(labels: Sequence[Label], name: str) -> dict[tuple[str, int], dict[str, int]]:
-    found: defaultdict[tuple[str, int], dict[str, int]] = defaultdict(dict)
-    for label in labels:
-        if label.label == name:
-            found[label.text][label.annotator] = label.value
-    return dict(found)
 
 
 class _Opinions:

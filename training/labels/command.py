@@ -12,7 +12,7 @@ from ..errors import PipelineError
 from ..files import write_atomically
 from ..rows import INJECTION
 from .choosing import REASONS, Wanted, choose
-from .raters import agreement, resolve
+from .raters import agreement
 from .records import Label, read_labels, write_labels
 
 __all__ = ["add_commands"]
@@ -138,10 +138,10 @@ def _import(options: argparse.Namespace) -> int:
 
     there = read_labels(options.labels) if options.labels.exists() else []
     found = read_studio(options.export, options.label)
-    known = {(x.text, x.label, x.annotator): x for x in there}
+    known = {(x.id, x.label, x.annotator): x for x in there}
     new = 0
     for label in found.labels:
-        key = label.text, label.label, label.annotator
+        key = label.id, label.label, label.annotator
         new += known.get(key) != label
         known[key] = label
     write_labels(options.labels, known.values())
@@ -180,25 +180,19 @@ def _merge(options: argparse.Namespace) -> int:
 
     labels = _about(read_labels(options.labels), options.label)
     config = load(options.config, data_root=options.data)
-    resolved, open_ = resolve(
-        labels, options.label, ties=options.ties, least=options.least
-    )
     merged = merge(
-        resolved,
+        labels,
         options.traffic,
         config,
         options.into,
         label=options.label,
+        ties=options.ties,
+        least=options.least,
         agreement=options.agreement,
         today=datetime.now(UTC).date().isoformat(),
     )
     if options.report is not None:
-        report = {
-            name: [list(x) for x in found] for name, found in merged.texts.items()
-        }
-        report["open"] = [list(text) for text in open_]
-        write_atomically(options.report, (json.dumps(report, indent=1) + "\n").encode())
+        page = json.dumps(merged.texts, indent=1) + "\n"
+        write_atomically(options.report, page.encode())
     print(f"{options.into}: {merged}")
-    if open_:
-        print(f"  open: {len(open_):,} texts with a tie, or with too few annotators")
     return DONE

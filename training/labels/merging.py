@@ -24,8 +24,9 @@ from ..overlap import folded
 from ..records import records
 from ..rows import INJECTION, load_sources
 from ..sources import read
-from .raters import Resolved
-from .traffic import Captured, captured
+from .raters import Resolved, resolve
+from .records import Label
+from .traffic import Captured, captured, named
 
 __all__ = ["OUTCOMES", "Merged", "merge"]
 
@@ -37,7 +38,9 @@ OUTCOMES = {
     "conflict": "texts that were told otherwise: by other labels, or in the training",
     "test set": "texts of a test set or an unseen source, which are never trained on",
     "not kept": "texts of which the traffic has none, or a digest",
-    "gone": "texts that the traffic does not have any more",
+    "gone": "texts that the traffic does not have any more, or that a label does not "
+    "tell from others",
+    "open": "texts with a tie, or with too few annotators",
     "too little agreement": "texts about which too many disagree",
 }
 """What becomes of a label."""
@@ -55,11 +58,11 @@ class Merged:
     """What became of every text.
 
     Args:
-        texts: Request and position of each, by outcome.
+        texts: Their names, by outcome.
         rows: Rows that the file has now.
     """
 
-    texts: dict[str, tuple[tuple[str, int], ...]]
+    texts: dict[str, tuple[str, ...]]
     rows: int
 
     def __str__(self) -> str:
@@ -73,12 +76,14 @@ class Merged:
 
 
 def merge(
-    resolved: Sequence[Resolved],
+    labels: Sequence[Label],
     traffic: str,
     config: Config,
     into: Path,
     *,
     label: str = INJECTION,
+    ties: str = "drop",
+    least: int = 1,
     agreement: float = 0.5,
     today: str = "",
 ) -> Merged:
@@ -89,11 +94,13 @@ def merge(
     the same labels again changes nothing.
 
     Args:
-        resolved: What the annotators decided.
+        labels: What annotators said.
         traffic: The database that the texts are in.
         config: Whose sources, test sets and heads count.
         into: ``NAME.jsonl`` or ``NAME.jsonl.gz``.
-        label: What was decided about.
+        label: What it is about.
+        ties: As for ``resolve``.
+        least: Annotators that a text needs.
         agreement: Share of the annotators that a label needs.
         today: The date of the merge, in ISO 8601.
 
@@ -107,8 +114,11 @@ def merge(
     if label not in {name for known in config.heads.values() for name in known}:
         raise PipelineError(f"labels: no head of {config.file} learns {label!r}")
     there = _there(into)
-    texts = {text.place: text for text in captured(traffic)}
-    outcomes: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    kept = list(captured(traffic))
+    texts = {text.name: text for text in kept}
+    resolved, open_ = resolve(named(labels, kept), label, ties=ties, least=least)
+    outcomes: defaultdict[str, list[str]] = defaultdict(list)
+    outcomes["open"] += open_
     able: list[tuple[Resolved, Captured, str]] = []
     for each in resolved:
         found = texts.get(each.text)
@@ -136,7 +146,7 @@ def merge(
             outcome = "conflict"
         elif key in known:
             outcome = "duplicate"
-        elif before is not None and _place(before) != each.text:
+        elif before is not None and _name(before) != each.text:
             same = _value(before, label) == each.value
             outcome = "duplicate" if same else "conflict"
         elif before is not None and _value(before, label) == each.value:
@@ -173,8 +183,8 @@ def _row(
         "lang": None,
         "provenance": {
             "traffic": traffic,
-            "request": each.text[0],
-            "position": each.text[1],
+            "request": text.id,
+            "position": text.position,
             "role": text.role,
             "kept": text.kept,
             "annotators": list(each.annotators),
@@ -185,9 +195,9 @@ def _row(
     }
 
 
-def _place(row: Mapping[str, Any]) -> tuple[str, int]:
+def _name(row: Mapping[str, Any]) -> str:
     origin = row["provenance"]
-    return origin["request"], origin["position"]
+    return f"{origin['request']}-{origin['position']}"
 
 
 def _value(row: Mapping[str, Any], label: str) -> int:

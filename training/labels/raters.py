@@ -30,6 +30,7 @@ __all__ = [
     "fleiss",
     "krippendorff",
     "resolve",
+    "votes",
 ]
 
 TIES = ("drop", "positive", "negative")
@@ -40,7 +41,7 @@ Any other word names the annotator who decides.
 
 _DRAWS = 1000
 
-Votes = dict[tuple[str, int], dict[str, int]]
+Votes = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +108,14 @@ class Resolved:
     """What the annotators of a text decide together.
 
     Args:
-        text: Its request, and its place there.
+        text: Its name, as labels have it.
         value: 1 or 0.
         annotators: Who labelled it.
         agreement: Share of them that said so.
         at: When the last one did.
     """
 
-    text: tuple[str, int]
+    text: str
     value: int
     annotators: tuple[str, ...]
     agreement: float
@@ -123,10 +124,10 @@ class Resolved:
 
 def votes(labels: Sequence[Label], label: str) -> Votes:
     """Who said what of each text, about one label."""
-    found: defaultdict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for each in labels:
         if each.label == label:
-            found[each.text][each.annotator] = each.value
+            found[each.id][each.annotator] = each.value
     return dict(found)
 
 
@@ -174,10 +175,10 @@ def cohen(table: NDArray[Any]) -> float | None:
 def _counts(table: NDArray[Any]) -> NDArray[np.float64]:
     """How many annotators gave each text each value; those of two or more."""
     values = np.unique(table[table >= 0])
-    counts = np.stack(
-        [(table == value).sum(axis=1) for value in values], axis=1
-    ).astype(np.float64)
-    return counts[counts.sum(axis=1) >= 2]
+    columns = [(table == value).sum(axis=1) for value in values]
+    counts: NDArray[np.float64] = np.stack(columns, axis=1).astype(np.float64)
+    shared: NDArray[np.float64] = counts[counts.sum(axis=1) >= 2]
+    return shared
 
 
 def fleiss(table: NDArray[Any]) -> float | None:
@@ -235,7 +236,7 @@ def _interval(
 
 def resolve(
     labels: Sequence[Label], label: str, *, ties: str = "drop", least: int = 1
-) -> tuple[list[Resolved], list[tuple[str, int]]]:
+) -> tuple[list[Resolved], list[str]]:
     """What the majority says of each text, and the texts that stay open.
 
     Args:
@@ -255,9 +256,9 @@ def resolve(
             f"labels: ties are decided by {', '.join(TIES)} or an annotator; there is "
             f"none of the name {ties!r}. Known: {', '.join(sorted(names)) or 'nobody'}"
         )
-    dates = {(x.text, x.annotator): x.at for x in labels if x.label == label}
+    dates = {(x.id, x.annotator): x.at for x in labels if x.label == label}
     done: list[Resolved] = []
-    open_: list[tuple[str, int]] = []
+    open_: list[str] = []
     for text, who in said.items():
         value = _majority(who, ties) if len(who) >= least else None
         if value is None:

@@ -1,8 +1,8 @@
 """Labels of captured texts, and their file.
 
-A line is ``{"id", "label", "value", "annotator", "at"}``, where ``id`` is that of the
-request, as ``promptguard traffic export`` gives it. ``position`` says which of the
-request's texts is meant; where it is not given, the first one that was checked.
+A line is ``{"id", "label", "value", "annotator", "at"}``. The ``id`` is that of the
+request, or its key, as ``promptguard traffic export`` gives them, a dash, and the
+position of the text; of a request with one text the position may be left out.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ class Label:
     """What one annotator says of one text.
 
     Args:
-        id: Of the request.
+        id: Of the text.
         label: What is asked, such as ``injection``.
         value: 1 for yes, 0 for no.
         annotator: Who says so.
-        at: When, in ISO 8601.
-        position: Of the text in its request.
+        at: When, in ISO 8601; empty where it is not known.
     """
 
     id: str
@@ -38,12 +37,6 @@ class Label:
     value: int
     annotator: str
     at: str
-    position: int = 0
-
-    @property
-    def text(self) -> tuple[str, int]:
-        """Which text it is about."""
-        return self.id, self.position
 
 
 def read_labels(path: Path) -> list[Label]:
@@ -56,7 +49,7 @@ def read_labels(path: Path) -> list[Label]:
     found: dict[tuple[Any, ...], Label] = {}
     for place, record in records(path):
         label = _label(place, record)
-        found[*label.text, label.label, label.annotator] = label
+        found[label.id, label.label, label.annotator] = label
     return list(found.values())
 
 
@@ -64,22 +57,18 @@ def _label(place: str, record: dict[str, Any]) -> Label:
     for name in ("id", "label", "annotator"):
         if not isinstance(record.get(name), str) or not record[name]:
             raise PipelineError(f"{place}: {name!r} has to be a text")
-    value, position = record.get("value"), record.get("position", 0)
+    value, at = record.get("value"), record.get("at") or ""
     if type(value) is not int or value not in (0, 1):
         raise PipelineError(f"{place}: 'value' has to be 0 or 1")
-    if type(position) is not int or position < 0:
-        raise PipelineError(f"{place}: 'position' has to be a whole number")
-    at = record.get("at", "")
     if not isinstance(at, str):
         raise PipelineError(f"{place}: 'at' has to be a time, as a text")
-    return Label(
-        record["id"], record["label"], value, record["annotator"], at, position
-    )
+    return Label(record["id"], record["label"], value, record["annotator"], at)
 
 
 def write_labels(path: Path, labels: Iterable[Label]) -> None:
-    """Write labels, whole or not at all, in the order of requests and annotators."""
-    ordered = sorted(labels, key=lambda x: (x.id, x.position, x.label, x.annotator))
-    lines = "".join(json.dumps(asdict(label)) + "\n" for label in ordered)
+    """Write labels, whole or not at all, in the order of texts and annotators."""
+    ordered = sorted(labels, key=lambda x: (x.id, x.label, x.annotator))
+    rows = ({k: v for k, v in asdict(x).items() if k != "at" or v} for x in ordered)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lines.encode())

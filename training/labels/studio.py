@@ -90,7 +90,7 @@ def read_studio(path: Path, label: str) -> Imported:
             if said < 0:
                 empty += 1
                 continue
-            made = Label(where[0], label, said, who, when, where[1])
+            made = Label(where, label, said, who, when)
             key = where, who
             # Somebody who came back to a task meant what was said last.
             if key not in found or found[key].at <= when:
@@ -98,8 +98,8 @@ def read_studio(path: Path, label: str) -> Imported:
     return Imported(tuple(found.values()), skipped, empty, tuple(problems))
 
 
-def _where(task: Any) -> tuple[str, int]:
-    """The text that a task is about: its request, and its place there."""
+def _where(task: Any) -> str:
+    """The text that a task is about: its request, a dash, and its place there."""
     data = task.get("data") if isinstance(task, dict) else None
     if not isinstance(data, dict):
         raise _Malformed("has no data")
@@ -109,7 +109,7 @@ def _where(task: Any) -> tuple[str, int]:
     _, _, position = key.rpartition("-")
     if not position.isdecimal():
         raise _Malformed("its key does not end in a position")
-    return name, int(position)
+    return f"{name}-{position}"
 
 
 def _annotations(task: Mapping[str, Any]) -> list[Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from promptguard import PromptGuardError
 from promptguard.traffic import Filters, Traffic
 from promptguard.traffic.reading import Kept, Request
 
 from ..errors import PipelineError
+from .records import Label
 
-__all__ = ["Captured", "TrafficError", "captured", "requests"]
+__all__ = ["Captured", "TrafficError", "captured", "named", "of", "requests"]
 
 
 class TrafficError(PipelineError):
@@ -24,6 +25,7 @@ class Captured:
 
     Args:
         id: Of its request.
+        key: Of its request in the database.
         position: Its place in the request.
         direction: ``input`` or ``output``.
         role: Whose text it is.
@@ -38,6 +40,7 @@ class Captured:
     """
 
     id: str
+    key: str
     position: int
     direction: str
     role: str
@@ -51,9 +54,9 @@ class Captured:
     text: str | None = field(repr=False)
 
     @property
-    def place(self) -> tuple[str, int]:
-        """Its request, and its place there."""
-        return self.id, self.position
+    def name(self) -> str:
+        """What labels call it: its request, and its place there."""
+        return f"{self.id}-{self.position}"
 
 
 def requests(
@@ -93,6 +96,20 @@ def captured(traffic: str, filters: Filters | None = None) -> Iterator[Captured]
         yield of(request, text)
 
 
+def named(labels: Iterable[Label], texts: Sequence[Captured]) -> list[Label]:
+    """Labels with the names of the texts that they are about, whatever they say.
+
+    A label may name the request or its key, and leave out the position where the
+    request has one text. One that names no text, or several, stays as it is.
+    """
+    names: dict[str, str | None] = {}
+    for text in texts:
+        whole = {text.name, f"{text.key}-{text.position}", text.id, text.key}
+        for name in whole:
+            names[name] = None if name in names else text.name
+    return [replace(label, id=names.get(label.id) or label.id) for label in labels]
+
+
 def of(request: Request, text: Kept) -> Captured:
     """A text with its request as labelling needs it."""
     scores: dict[str, float] = {}
@@ -104,6 +121,7 @@ def of(request: Request, text: Kept) -> Captured:
             found[finding.guard] = known | {finding.label}
     return Captured(
         id=request.about["request"],
+        key=request.about["key"],
         position=text.about["position"],
         direction=text.about["direction"],
         role=text.about["role"],

@@ -56,6 +56,6 @@ def obfuscation(text: str, rng: random.Random) -> str:
         for tier in "ABC"
         for disguise in by_tier(tier)
         # Those are for attacks only, and would tell them from the others.
-        if disguise not in FORGING and disguise.applies(text)
+        if disguise.name not in FORGING and disguise.applies(text)
     ]
     return rng.choice(able).apply(text, rng) if able else text

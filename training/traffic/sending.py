@@ -380,7 +380,7 @@ def _messages(item: Item) -> list[dict[str, Any]]:
     """The text alone, or as what a tool returned, which needs a call before it."""
     if item.role == "user":
         return [{"role": "user", "content": item.text}]
-    call = {"id": "call_1", "type": "function"}
+    call: dict[str, Any] = {"id": "call_1", "type": "function"}
     call |= {"function": {"name": "fetch", "arguments": "{}"}}
     return [
         {"role": "user", "content": "Go on."},

@@ -88,7 +88,7 @@ def fill(
         time.sleep(0.25)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = [
-        Label(text.id, label, value, annotator, now, text.position)
+        Label(text.name, label, value, annotator, now)
         for name, text in texts.items()
         if text is not None
         for annotator in quality.annotators
