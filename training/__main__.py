@@ -89,6 +89,11 @@ def _started(config: Config) -> list[Path]:
 _ADAPTED = ("adapt/config.json", "adapt/model.safetensors", "adapt/tokenizer.json")
 
 
+def _recorded(config: Config) -> list[Path]:
+    file = config.pinned_file
+    return [file, file.with_name("tokenizer.json")] if file else []
+
+
 def _unlabelled(config: Config) -> list[Path]:
     from . import sources
 
@@ -172,6 +177,7 @@ STAGES = (
             *_encoder_files(config),
             *_unlabelled(config),
             *_started(config),
+            *_recorded(config),
         ],
     ),
     Stage(
@@ -187,8 +193,12 @@ STAGES = (
         "augment",
         "texts into rows of one window, with attacks planted in them",
         _work("augment"),
-        needs=("data", "adapt"),
-        reads=("data/train.jsonl.gz", "data/heldout.jsonl.gz", "adapt/tokenizer.json"),
+        needs=("data", "vocabulary"),
+        reads=(
+            "data/train.jsonl.gz",
+            "data/heldout.jsonl.gz",
+            "vocabulary/tokenizer.json",
+        ),
         reading=True,
         settings=lambda config: [config.augment, config.data],
         files=lambda config: [
