@@ -53,6 +53,16 @@ SERVER_INSIDE = {
 SERVER_LIBRARIES = {"fastapi", "h11", "httpx2", "pydantic", "starlette", "uvicorn"}
 # What was kept is labelled, and learnt from.
 OPEN_TO_TRAINING = {"", "text", "decode", "runtime", "traffic"}
+# Loaded by name, or by the command; what they reckon with is imported at the top.
+MONITOR_INSIDE = {
+    f"monitor.{path.stem}"
+    for path in (PACKAGE / "monitor").glob("*.py")
+    if path.stem not in ("__init__", "commands")
+}
+# It reads what traffic keeps, means the same by an interval, and tells languages as the
+# guard does.
+OPEN_TO_MONITOR = {"guards.language", "measure.figures", "traffic.database"}
+OPEN_TO_MONITOR |= {"traffic.reading", "traffic.times"}
 # What a figure is must not depend on who computes it.
 SHARED_FIGURES = "measure.figures"
 
@@ -170,6 +180,8 @@ def a_judge_waits_on_use(i: Import) -> bool:
 
 
 def only_the_runtime_knows_the_model_libraries(i: Import) -> bool:
+    if i.top == "numpy" and i.importer in MONITOR_INSIDE:
+        return True
     return i.top not in MODEL_LIBRARIES or i.importer.startswith("runtime.")
 
 
@@ -206,6 +218,8 @@ def nothing_else_comes_from_outside(i: Import) -> bool:
         return i.on_use and i.importer == "judging.endpoint"
     if i.importer in SERVER_INSIDE and i.top in SERVER_LIBRARIES:
         return True
+    if i.top == "numpy" and i.importer in MONITOR_INSIDE:
+        return True
     if i.importer.partition(".")[0] in LATE_ROOMS:
         return i.top in sys.stdlib_module_names | {"promptguard"} or i.on_use
     if i.top == "yaml":
@@ -226,6 +240,8 @@ def late_rooms_are_imported_by_nobody(i: Import) -> bool:
         return True
     if i.importer == WIRING:
         return i.on_use
+    if i.importer.startswith("monitor.") and i.inside in OPEN_TO_MONITOR:
+        return True
     return i.importer == "cli" and i.on_use
 
 
@@ -240,6 +256,8 @@ def late_rooms_stand_on_the_public_names(i: Import) -> bool:
     if i.importer == "server.echo" and i.inside in SCRIPTED:
         return True
     if i.importer == WIRING and i.room in LATE_ROOMS:
+        return True
+    if room == "monitor" and i.inside in OPEN_TO_MONITOR:
         return True
     return i.inside in OPEN_TO_LATE_ROOMS
 

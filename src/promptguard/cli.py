@@ -131,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from ._parsers import Parser, TopParser
     from .measure.commands import add_commands
+    from .monitor.commands import add_commands as add_monitor
     from .playground.commands import add_commands as add_play
     from .policy.commands import add_commands as add_policy
     from .server.command import add_commands as add_server
@@ -152,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     add_play(commands)
     add_server(commands)
     add_traffic(commands)
+    add_monitor(commands)
     _add_completion(commands)
     return parser
 

@@ -15,7 +15,7 @@ from ..guard import Guard, Inspection
 from ..text import Text
 from ..verdict import Finding
 
-__all__ = ["CODES", "Language"]
+__all__ = ["CODES", "Language", "told"]
 
 CODES = tuple(
     "af am ar bg bn ca cs da de el en es et fa fi fr gu he hi hr hu hy id it ja ka "
@@ -81,12 +81,21 @@ class Language(Guard):
             yield Finding(f"language_{code}", 1.0, 0, len(text.original))
 
 
+def told(text: str) -> tuple[str | None, str | None]:
+    """The script of most letters of a text and its language, where they can be told."""
+    letters = _letters(text)
+    name, most = letters.most_common(1)[0]
+    return (name if most else None), _other(text, (), letters)
+
+
 _NO_LETTERS = dict.fromkeys(map(ord, string.ascii_letters))
 
 
-def _other(text: str, allow: tuple[str, ...]) -> str | None:
+def _other(
+    text: str, allow: tuple[str, ...], letters: Counter[str] | None = None
+) -> str | None:
     """The language of a text, if it is plainly none of the allowed."""
-    letters = _letters(text)
+    letters = _letters(text) if letters is None else letters
     name, most = letters.most_common(1)[0]
     if most < _LEAST_LETTERS or 2 * most <= letters.total():
         return None

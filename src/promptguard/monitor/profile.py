@@ -1,0 +1,342 @@
+"""A reference: statistics of a window of traffic, and never its texts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import ConfigError
+from .features import LENGTHS, SIZE, length_bin
+from .figures import Flags, Floats
+from .labels import Labelled
+from .sample import Sample
+
+__all__ = ["Found", "Known", "Profile", "Side", "confusion"]
+
+KIND, VERSION = "promptguard-profile", 1
+"""What such a file says first; another version is refused."""
+
+COVERAGES = 21
+SCORES = 20
+"""Bins of shares and of scores."""
+
+# By half of the requests: the sum of their buckets, and how many they are.
+Halves = tuple[tuple[Floats, float], tuple[Floats, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a guard found under a label.
+
+    Args:
+        flagged: Texts in which it found it.
+        blocked: Texts that it blocked for it.
+        scores: The highest score in each text, in bins.
+    """
+
+    flagged: int
+    blocked: int
+    scores: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The texts of one direction.
+
+    Args:
+        texts: How many they are.
+        requests: Of how many requests.
+        lengths: Texts by length, in bins.
+        coverages: Texts by the share that guards could look at, in bins.
+        columns: Texts by role, kept and action; of those read, by language and script.
+        found: By guard and label.
+        halves: The buckets of what was read.
+    """
+
+    texts: int
+    requests: int
+    lengths: Floats
+    coverages: Floats
+    columns: Mapping[str, Mapping[str, int]]
+    found: Mapping[tuple[str, str], Found]
+    halves: Halves = field(repr=False)
+
+    @property
+    def scale(self) -> float:
+        """Requests a text: texts of one request are not independent."""
+        return self.requests / self.texts if self.texts else 1.0
+
+    @property
+    def read(self) -> float:
+        """Requests of which a text could be looked at."""
+        return self.halves[0][1] + self.halves[1][1]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The labelled texts of a label.
+
+    Args:
+        counts: By language: true and false positives, false and true negatives.
+        halves: The buckets of those read.
+    """
+
+    counts: Mapping[str, tuple[int, int, int, int]]
+    halves: Halves = field(repr=False)
+
+    def total(self, language: str | None = None) -> tuple[int, int, int, int]:
+        """The counts of a language, or of all."""
+        rows = [n for name, n in self.counts.items() if language in (None, name)]
+        tp, fp, fn, tn = (sum(row[n] for row in rows) for n in range(4))
+        return tp, fp, fn, tn
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Statistics of a window, to compare another with.
+
+    Args:
+        source: Where it is from, in words.
+        sides: By direction.
+        known: By label.
+        first: The time of the oldest request.
+        last: The time of the newest.
+    """
+
+    source: str
+    sides: Mapping[str, Side]
+    known: Mapping[str, Known]
+    first: float | None = None
+    last: float | None = None
+
+    @classmethod
+    def of(cls, sample: Sample, labelled: Labelled | None = None) -> Profile:
+        """The profile of a sample, and of what is known of its texts."""
+        directions = sorted(sample.columns["direction"].counts())
+        return cls(
+            sample.source,
+            {name: _side(sample.of(name)) for name in directions},
+            {
+                label: _known(sample, label, rows, values)
+                for label, (rows, values) in (labelled or {}).items()
+            },
+            sample.first,
+            sample.last,
+        )
+
+    def save(self, path: str) -> None:
+        """Write it into a file, whole or not at all.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        file = Path(path)
+        part = file.with_name(f".{file.name}.{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(self.to_dict(), indent=1) + "\n", "utf-8")
+            part.replace(file)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str) -> Profile:
+        """Read a file that ``save`` wrote.
+
+        Raises:
+            ConfigError: It is none, or of another version.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValueError:
+            data = None
+        if not isinstance(data, dict) or data.get("kind") != KIND:
+            raise ConfigError(
+                f"{path}: this is no profile; `promptguard monitor --save-reference` "
+                "writes one"
+            )
+        if data.get("version") != VERSION:
+            raise ConfigError(
+                f"{path}: the profile is of version {data.get('version')}, and this "
+                f"promptguard knows version {VERSION}; save it anew"
+            )
+        try:
+            return cls._from(data)
+        except (KeyError, TypeError, ValueError, zlib.error):
+            raise ConfigError(
+                f"{path}: the profile is not whole; save it anew"
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the file holds: counts, and sums of buckets in base64."""
+        return {
+            "kind": KIND,
+            "version": VERSION,
+            "source": self.source,
+            "first": self.first,
+            "last": self.last,
+            "sides": {
+                name: {
+                    "texts": side.texts,
+                    "requests": side.requests,
+                    "lengths": side.lengths.tolist(),
+                    "coverages": side.coverages.tolist(),
+                    "columns": {n: dict(c) for n, c in side.columns.items()},
+                    "found": [
+                        {
+                            "guard": guard,
+                            "label": label,
+                            "flagged": found.flagged,
+                            "blocked": found.blocked,
+                            "scores": found.scores.tolist(),
+                        }
+                        for (guard, label), found in side.found.items()
+                    ],
+                    "halves": _packed(side.halves),
+                }
+                for name, side in self.sides.items()
+            },
+            "known": {
+                label: {
+                    "counts": {n: list(c) for n, c in known.counts.items()},
+                    "halves": _packed(known.halves),
+                }
+                for label, known in self.known.items()
+            },
+        }
+
+    @classmethod
+    def _from(cls, data: Mapping[str, Any]) -> Profile:
+        sides = {
+            name: Side(
+                int(side["texts"]),
+                int(side["requests"]),
+                _bins(side["lengths"], LENGTHS),
+                _bins(side["coverages"], COVERAGES),
+                side["columns"],
+                {
+                    (f["guard"], f["label"]): Found(
+                        int(f["flagged"]), int(f["blocked"]), _bins(f["scores"], SCORES)
+                    )
+                    for f in side["found"]
+                },
+                _unpacked(side["halves"]),
+            )
+            for name, side in data["sides"].items()
+        }
+        known = {
+            label: Known(
+                {name: _four(row) for name, row in of["counts"].items()},
+                _unpacked(of["halves"]),
+            )
+            for label, of in data["known"].items()
+        }
+        first, last = data["first"], data["last"]
+        return cls(str(data["source"]), sides, known, first, last)
+
+
+def _side(sample: Sample) -> Side:
+    bins = np.array([length_bin(int(n)) for n in sample.length], np.intp)
+    covered = np.clip(sample.coverage, 0, 1) * (COVERAGES - 1)
+    columns = {n: sample.columns[n].counts() for n in ("role", "kept", "action")}
+    for name in ("language", "script"):
+        columns[name] = sample.columns[name].counts(sample.read)
+    return Side(
+        len(sample),
+        sample.requests,
+        np.bincount(bins, minlength=LENGTHS).astype(float),
+        np.bincount(covered.astype(np.intp), minlength=COVERAGES).astype(float),
+        columns,
+        {
+            name: Found(len(rows), int((actions == 3).sum()), score_bins(scores))
+            for name, (rows, scores, actions) in sorted(sample.findings.items())
+        },
+        halves(sample),
+    )
+
+
+def score_bins(scores: Floats) -> Floats:
+    """Scores from 0 to 1, in bins."""
+    places = np.clip(scores * SCORES, 0, SCORES - 1).astype(np.intp)
+    return np.bincount(places, minlength=SCORES).astype(float)
+
+
+def halves(sample: Sample) -> Halves:
+    """By half of the requests: the sum of the buckets, and how many were read."""
+    made = []
+    for half in (False, True):
+        weight = sample.weight * (sample.half == half)
+        made.append((sample.sums(weight), float(round(weight.sum(), 6))))
+    return made[0], made[1]
+
+
+def confusion(sample: Sample, label: str, rows: Any, values: Any) -> tuple[Any, Any]:
+    """Whether the label was found in each of these texts, and what is true."""
+    found = np.zeros(len(sample), bool)
+    for (_, name), (texts, _, _) in sample.findings.items():
+        if name == label:
+            found[texts] = True
+    return found[rows], values
+
+
+def _known(sample: Sample, label: str, rows: NDArray[np.intp], values: Flags) -> Known:
+    found, true = confusion(sample, label, rows, values)
+    column = sample.columns["language"].take(rows)
+    counts = {}
+    for name in sorted(column.counts()):
+        here = column.equal(name)
+        counts[name] = _four(
+            [
+                (here & found & true).sum(),
+                (here & found & ~true).sum(),
+                (here & ~found & true).sum(),
+                (here & ~found & ~true).sum(),
+            ]
+        )
+    return Known(counts, halves(sample.take(rows)))
+
+
+def _four(row: Any) -> tuple[int, int, int, int]:
+    tp, fp, fn, tn = (int(value) for value in row)
+    return tp, fp, fn, tn
+
+
+def _bins(values: Any, count: int) -> Floats:
+    made = np.array(values, float)
+    if made.shape != (count,):
+        raise ValueError
+    return made
+
+
+def _packed(made: Halves) -> list[dict[str, Any]]:
+    return [
+        {
+            "requests": count,
+            "sums": base64.b64encode(
+                zlib.compress(sums.astype("<f4").tobytes(), 6)
+            ).decode(),
+        }
+        for sums, count in made
+    ]
+
+
+def _unpacked(rows: Any) -> Halves:
+    made = []
+    for row in rows:
+        data = zlib.decompress(base64.b64decode(row["sums"]))
+        sums = np.frombuffer(data, "<f4").astype(float)
+        made.append((_bins(sums, SIZE), float(row["requests"])))
+    one, other = made
+    return one, other
