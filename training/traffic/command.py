@@ -6,9 +6,13 @@ import argparse
 import os
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import PipelineError
 from .plan import OWN, Plan, Pool
+
+if TYPE_CHECKING:
+    from .truth import Quality
 
 __all__ = ["add_commands"]
 
@@ -118,13 +122,17 @@ def names(given: str) -> tuple[str, ...]:
 def _traffic(options: argparse.Namespace) -> int:
     pool = Pool(options.data or OWN)
     plan = plan_of(options)
-    if options.demo:
-        from . import demo
-
-        return demo.run(plan, pool, options)
     from .sending import Service, send
     from .truth import Quality, fill
 
+    quality = Quality(
+        quality=options.label_quality,
+        share=options.label_share,
+        annotators=names(options.annotators),
+        seed=options.seed,
+    )
+    if options.demo:
+        return _demo(options, plan, pool, quality)
     if not options.url or not options.sent:
         raise PipelineError(
             "traffic: say where, with --url and --sent, or --demo for all of it"
@@ -134,12 +142,6 @@ def _traffic(options: argparse.Namespace) -> int:
     key = os.environ.get(options.key_variable or "", "")
     if options.key_variable and not key:
         raise PipelineError(f"traffic: {options.key_variable} is not set")
-    quality = Quality(
-        quality=options.label_quality,
-        share=options.label_share,
-        annotators=names(options.annotators),
-        seed=options.seed,
-    )
     service = Service(
         url=options.url, key=key, model=options.model, protocol=options.protocol
     )
@@ -166,4 +168,18 @@ def _traffic(options: argparse.Namespace) -> int:
                 "the database of this service? What it dropped, `promptguard traffic "
                 "stats` counts"
             )
+    return 0
+
+
+def _demo(options: argparse.Namespace, plan: Plan, pool: Pool, quality: Quality) -> int:
+    from .demo import Demo, show
+
+    demo = Demo(plan=plan, quality=quality, rate=options.rate, workers=options.workers)
+    shown = show(demo, pool, options.build)
+    drifted = sum(bool(sent.drift) for sent in shown.sent)
+    print(
+        f"{len(shown.sent):,} requests, {drifted:,} of them with drift of "
+        f"{plan.drift or 'no kind'}: {shown.verdict}\n{shown.summary}\n"
+        f"{options.build / 'report.html'}"
+    )
     return 0

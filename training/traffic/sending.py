@@ -26,7 +26,15 @@ from ..faults import AGAIN
 from ..files import write_atomically
 from .plan import Item, Plan, Pool, items
 
-__all__ = ["PROTOCOLS", "Sent", "Service", "ServiceDown", "read_sent", "send"]
+__all__ = [
+    "PROTOCOLS",
+    "Sent",
+    "Service",
+    "ServiceDown",
+    "noted",
+    "read_sent",
+    "send",
+]
 
 PROTOCOLS = ("openai", "guard")
 """Chat completions through OpenAI's client, or ``/v1/check`` of the service."""
@@ -157,8 +165,7 @@ def send(
     """
     if rate <= 0 or workers < 1:
         raise PipelineError("traffic: rate must be above 0, and workers at least 1")
-    wanted = plan.stated | {"texts": pool.digest}
-    done = {sent.number: sent for sent in _begun(wanted, out)}
+    done = {sent.number: sent for sent in noted(plan, pool, out)}
     left = [item for item in items(plan, pool) if item.number not in done]
     if left:
         service.see()
@@ -174,13 +181,22 @@ def send(
             ) as progress,
         ):
 
-            def noted(sent: Sent) -> None:
+            def note(sent: Sent) -> None:
                 notes.write(sent)
                 done[sent.number] = sent
                 progress.update()
 
-            _Sender(service, rate, workers).send(left, noted)
+            _Sender(service, rate, workers).send(left, note)
     return [done[number] for number in sorted(done) if number < plan.requests]
+
+
+def noted(plan: Plan, pool: Pool, out: Path) -> list[Sent]:
+    """The requests of a plan that were sent already; the file is begun if need be.
+
+    Raises:
+        PipelineError: The file is of another plan, or cannot be read.
+    """
+    return _begun(plan.stated | {"texts": pool.digest}, out)
 
 
 def read_sent(path: Path) -> list[Sent]:
