@@ -28,7 +28,10 @@ from training.traffic.sending import Service, ServiceDown, read_sent, send
 from training.traffic.truth import Quality, fill
 
 REAL = pytest.mark.skipif(
-    any(find_spec(n) is None for n in ("fastapi", "uvicorn", "sqlalchemy", "openai")),
+    any(
+        find_spec(name) is None
+        for name in ("fastapi_offline", "prometheus_client", "sqlalchemy", "openai")
+    ),
     reason="needs the extras server, capture and openai",
 )
 POLICY = """

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(
         any(
             find_spec(name) is None
-            for name in ("fastapi", "uvicorn", "sqlalchemy", "openai")
+            for name in ("fastapi_offline", "prometheus_client", "sqlalchemy", "openai")
         ),
         reason="needs the extras server, capture and openai",
     ),

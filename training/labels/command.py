@@ -14,8 +14,9 @@ from ..rows import INJECTION
 from .choosing import REASONS, Wanted, choose
 from .raters import agreement
 from .records import Label, read_labels, write_labels
+from .studio import Imported, read_studio
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "brought"]
 
 DONE, PROBLEMS = 0, 1
 
@@ -134,24 +135,28 @@ def _between(given: str) -> tuple[float, float]:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from .studio import read_studio
-
-    there = read_labels(options.labels) if options.labels.exists() else []
-    found = read_studio(options.export, options.label)
-    known = {(x.id, x.label, x.annotator): x for x in there}
-    new = 0
-    for label in found.labels:
-        key = label.id, label.label, label.annotator
-        new += known.get(key) != label
-        known[key] = label
-    write_labels(options.labels, known.values())
+    found = brought(options.export, options.labels, options.label)
     print(
-        f"{len(found.labels):,} labels, {new:,} of them new or other ones; "
-        f"{found.skipped:,} skipped or unsure, {found.empty:,} without an answer"
+        f"{len(found.labels):,} labels; {found.skipped:,} skipped or unsure, "
+        f"{found.empty:,} without an answer"
     )
     for problem in found.problems:
         print(f"  not understood: {problem}")
     return PROBLEMS if found.problems else DONE
+
+
+def brought(export: Path, labels: Path, label: str) -> Imported:
+    """Add what an export of Label Studio holds to a file of labels.
+
+    Raises:
+        PipelineError: A file cannot be read, or the export is no list of tasks.
+    """
+    there = read_labels(labels) if labels.exists() else []
+    found = read_studio(export, label)
+    known = {(x.id, x.label, x.annotator): x for x in there}
+    known |= {(x.id, x.label, x.annotator): x for x in found.labels}
+    write_labels(labels, known.values())
+    return found
 
 
 def _agree(options: argparse.Namespace) -> int:

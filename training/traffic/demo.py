@@ -22,10 +22,10 @@ from ..errors import PipelineError
 from ..faults import AGAIN
 from ..files import alone, write_atomically
 from .plan import Plan, Pool
-from .sending import Sent, Service, ServiceDown, noted, send
+from .sending import Sent, Service, ServiceDown, noted, read_sent, send
 from .truth import Quality, fill
 
-__all__ = ["Demo", "Shown", "monitor", "serving", "show"]
+__all__ = ["Demo", "Shown", "asked", "labelled", "monitor", "serving", "show"]
 
 _POLICY = """\
 # Scores below the threshold are kept as well, without doing anything.
@@ -88,29 +88,61 @@ def show(demo: Demo, pool: Pool, folder: Path, *, bar: bool = True) -> Shown:
         PipelineError: Another run is in the folder, or the monitor decided nothing.
     """
     with alone(folder):
-        labels = folder / "labels.jsonl"
-        found: list[Sent] = []
-        for name, plan in (("reference", demo.reference), ("current", demo.plan)):
-            url = database(folder, name)
-            notes = folder / f"{name}.sent.jsonl"
-            found = noted(plan, pool, notes)[: plan.requests]
-            if len(found) < plan.requests:
-                pace = {"rate": demo.rate, "workers": demo.workers, "bar": bar}
-                with serving(folder, url) as service:
-                    found = send(plan, pool, service, notes, **pace)
-            # The service has ended: all of it is in the database.
-            filled = fill(found, url, labels, demo.quality, patience=0)
-            if filled.missing:
-                raise PipelineError(
-                    f"traffic: {filled.missing:,} requests are in {notes} and not in "
-                    f"{name}.db; remove both files, and {AGAIN}"
-                )
-        return Shown(
-            monitor(folder, demo.thresholds),
-            folder,
-            tuple(found),
-            json.loads((folder / "report.json").read_bytes())["summary"],
+        for name in ("reference", "current"):
+            asked(demo, pool, folder, name, bar=bar)
+            labelled(demo, folder, name)
+        verdict = monitor(folder, demo.thresholds)
+        summary = json.loads((folder / "report.json").read_bytes())["summary"]
+        sent = read_sent(folder / "current.sent.jsonl")
+        return Shown(verdict, folder, tuple(sent[: demo.plan.requests]), summary)
+
+
+def asked(
+    demo: Demo, pool: Pool, folder: Path, name: str, *, bar: bool = True
+) -> list[Sent]:
+    """Send ``reference`` or ``current`` to a service of its own, as far as need be.
+
+    Raises:
+        ServiceDown: The service cannot be started, or went away.
+    """
+    plan = demo.reference if name == "reference" else demo.plan
+    notes = folder / f"{name}.sent.jsonl"
+    found = noted(plan, pool, notes)[: plan.requests]
+    if len(found) < plan.requests:
+        with serving(folder, database(folder, name)) as service:
+            found = send(
+                plan,
+                pool,
+                service,
+                notes,
+                rate=demo.rate,
+                workers=demo.workers,
+                bar=bar,
+            )
+    return found
+
+
+def labelled(demo: Demo, folder: Path, name: str) -> int:
+    """Label what was sent, and give how many labels there are of it.
+
+    Raises:
+        PipelineError: Requests that were sent are not in the database.
+    """
+    notes = folder / f"{name}.sent.jsonl"
+    # The service has ended: all of it is in the database.
+    filled = fill(
+        read_sent(notes),
+        database(folder, name),
+        folder / "labels.jsonl",
+        demo.quality,
+        patience=0,
+    )
+    if filled.missing:
+        raise PipelineError(
+            f"traffic: {filled.missing:,} requests are in {notes} and not in "
+            f"{name}.db; remove both files, and {AGAIN}"
         )
+    return filled.labels
 
 
 def database(folder: Path, name: str) -> str:
