@@ -329,6 +329,11 @@ def main(arguments: list[str] | None = None) -> int:
             return _narratives(options)
         if options.command in ("traffic", "labels"):
             return int(options.run(options))
+        if options.command == "dvc":
+            from .versioning import pipeline
+
+            print(pipeline(STAGES), end="")
+            return 0
         config = configured(
             options.config,
             data=options.data,
@@ -336,6 +341,8 @@ def main(arguments: list[str] | None = None) -> int:
             smoke=options.smoke,
             accept_loss=getattr(options, "accept_loss", None),
         )
+        if options.command == "reproduced":
+            return _reproduced(config)
         stages = _chosen(options)
         see_verdicts(stages[0], config)
         done = run_all(stages, config, force=options.force)
@@ -411,6 +418,18 @@ def _narratives(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduced(config: Config) -> int:
+    from .versioning import reproduced
+
+    if not reproduced(config):
+        raise PipelineError(
+            "these are not the rows that the bundle was trained on; see which of its "
+            "inputs, of the versions of packages, or of the code is another"
+        )
+    print("these are the rows that the bundle was trained on")
+    return 0
+
+
 def _chosen(options: argparse.Namespace) -> tuple[Stage, ...]:
     names = [stage.name for stage in STAGES]
     if options.command == "run":
@@ -440,7 +459,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="REASON",
             help="release a bundle that is worse than the champion; gate.json says why",
         )
-    for command in (whole, *singles):
+    commands.add_parser("dvc", help="the stages as dvc.yaml, on standard output")
+    check = commands.add_parser(
+        "reproduced", help="whether the data are those of the pinned bundle"
+    )
+    for command in (whole, *singles, check):
         command.add_argument("config", type=Path, help="a TOML file, see configs/")
         command.add_argument("--data", help="data folder, instead of data_root")
         command.add_argument("--build", help="build folder, instead of build")
