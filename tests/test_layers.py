@@ -56,6 +56,8 @@ SERVER_INSIDE = {
     if path.stem not in ("__init__", "command", "wiring")
 }
 SERVER_LIBRARIES = {"fastapi", "h11", "httpx2", "pydantic", "starlette", "uvicorn"}
+# What was kept is labelled, and learnt from.
+OPEN_TO_TRAINING = {"", "text", "decode", "runtime", "traffic"}
 # Loaded by name, or by the command; what they reckon with is imported at the top.
 MONITOR_INSIDE = {
     f"monitor.{path.stem}"
@@ -66,7 +68,6 @@ MONITOR_INSIDE = {
 # guard does.
 OPEN_TO_MONITOR = {"guards.language", "measure.figures", "traffic.database"}
 OPEN_TO_MONITOR |= {"traffic.reading", "traffic.times"}
-OPEN_TO_TRAINING = {"", "text", "decode", "runtime"}
 # What a figure is must not depend on who computes it.
 SHARED_FIGURES = "measure.figures"
 

@@ -89,6 +89,11 @@ def _started(config: Config) -> list[Path]:
 _ADAPTED = ("adapt/config.json", "adapt/model.safetensors", "adapt/tokenizer.json")
 
 
+def _recorded(config: Config) -> list[Path]:
+    file = config.pinned_file
+    return [file, file.with_name("tokenizer.json")] if file else []
+
+
 def _unlabelled(config: Config) -> list[Path]:
     from . import sources
 
@@ -172,6 +177,7 @@ STAGES = (
             *_encoder_files(config),
             *_unlabelled(config),
             *_started(config),
+            *_recorded(config),
         ],
     ),
     Stage(
@@ -187,8 +193,12 @@ STAGES = (
         "augment",
         "texts into rows of one window, with attacks planted in them",
         _work("augment"),
-        needs=("data", "adapt"),
-        reads=("data/train.jsonl.gz", "data/heldout.jsonl.gz", "adapt/tokenizer.json"),
+        needs=("data", "vocabulary"),
+        reads=(
+            "data/train.jsonl.gz",
+            "data/heldout.jsonl.gz",
+            "vocabulary/tokenizer.json",
+        ),
         reading=True,
         settings=lambda config: [config.augment, config.data],
         files=lambda config: [
@@ -317,6 +327,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command in ("vary", "simulate"):
             return _narratives(options)
+        if options.command in ("traffic", "labels"):
+            return int(options.run(options))
+        if options.command == "dvc":
+            from .versioning import pipeline
+
+            print(pipeline(STAGES), end="")
+            return 0
         config = configured(
             options.config,
             data=options.data,
@@ -324,6 +341,8 @@ def main(arguments: list[str] | None = None) -> int:
             smoke=options.smoke,
             accept_loss=getattr(options, "accept_loss", None),
         )
+        if options.command == "reproduced":
+            return _reproduced(config)
         stages = _chosen(options)
         see_verdicts(stages[0], config)
         done = run_all(stages, config, force=options.force)
@@ -399,6 +418,18 @@ def _narratives(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduced(config: Config) -> int:
+    from .versioning import reproduced
+
+    if not reproduced(config):
+        raise PipelineError(
+            "these are not the rows that the bundle was trained on; see which of its "
+            "inputs, of the versions of packages, or of the code is another"
+        )
+    print("these are the rows that the bundle was trained on")
+    return 0
+
+
 def _chosen(options: argparse.Namespace) -> tuple[Stage, ...]:
     names = [stage.name for stage in STAGES]
     if options.command == "run":
@@ -428,7 +459,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="REASON",
             help="release a bundle that is worse than the champion; gate.json says why",
         )
-    for command in (whole, *singles):
+    commands.add_parser("dvc", help="the stages as dvc.yaml, on standard output")
+    check = commands.add_parser(
+        "reproduced", help="whether the data are those of the pinned bundle"
+    )
+    for command in (whole, *singles, check):
         command.add_argument("config", type=Path, help="a TOML file, see configs/")
         command.add_argument("--data", help="data folder, instead of data_root")
         command.add_argument("--build", help="build folder, instead of build")
@@ -441,7 +476,18 @@ def _parser() -> argparse.ArgumentParser:
             "--force", action="store_true", help="run even if nothing has changed"
         )
     _add_narratives(commands)
+    _add_traffic(commands)
     return parser
+
+
+def _add_traffic(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> None:
+    from .labels import command as labels
+    from .traffic import command as traffic
+
+    traffic.add_commands(commands)
+    labels.add_commands(commands)
 
 
 def _add_narratives(

@@ -49,7 +49,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write train and heldout, rows of one window each, and how many there are."""
-    tokenizer = (needed["adapt"] / "tokenizer.json").read_bytes()
+    tokenizer = (needed["vocabulary"] / "tokenizer.json").read_bytes()
     maker = _Maker(config, tokenizer)
     summary = {}
     for name, share, key in (

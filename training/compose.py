@@ -170,8 +170,11 @@ class Composer:
         left = self.room - len(self.encoder.tokens(attack)[0]) - 4
         if left < 8:
             return None
-        # In the middle of a long text, the window around an attack is full.
-        least = left if rng.random() < self.filled else min(16, left)
+        # In the middle of a long text, the window around an attack is full. Nothing
+        # is drawn where none shall be: recipes from before there was a choice give
+        # the rows that they gave then.
+        full = self.filled and rng.random() < self.filled
+        least = left if full else min(16, left)
         piece = crop(self.encoder, source.text, rng, rng.randint(least, left))
         # Now and then the attack is all that the tool returned; a mere request would
         # be what somebody wrote to somebody, though.

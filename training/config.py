@@ -39,9 +39,13 @@ class Sources:
         prefer: For a source that is on the Hub and in the data folder: ``"local"``
             takes the file, and asks the Hub where there is none; ``"hub"`` asks the
             Hub, and takes the file where it does not answer.
+        pinned: A bundle.json, relative to the configuration file: of our own files
+            those that it states are read and no later ones, and the table and every
+            file have to be what it states.
     """
 
     prefer: str = "local"
+    pinned: str = ""
 
     def __post_init__(self) -> None:
         if self.prefer not in ("local", "hub"):
@@ -361,6 +365,11 @@ class Config:
     @property
     def sources_file(self) -> Path:
         return (self.file.parent / self.data.sources).resolve()
+
+    @property
+    def pinned_file(self) -> Path | None:
+        name = self.sources.pinned
+        return (self.file.parent / name).resolve() if name else None
 
     @property
     def names_file(self) -> Path:

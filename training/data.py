@@ -32,11 +32,11 @@ from .rows import (
     read_texts,
     write_rows,
 )
-from .sources import written
+from .sources import read, written
 from .stage import digest, write_atomically
 from .validate import Validation, contradicting, repeated
 
-__all__ = ["PARTS", "benchmark_rows", "files", "make"]
+__all__ = ["PARTS", "benchmark_rows", "files", "kept_away", "make"]
 
 PARTS = ("train", "heldout", "benign", "unseen", "languages", "tests")
 
@@ -95,6 +95,27 @@ def benchmark_rows(config: Config, sources: Sources) -> dict[str, list[Row]]:
         name: list(read_source(paths[name], source))
         for name, source in sources.benchmarks.items()
     }
+
+
+def kept_away(config: Config) -> Leakage:
+    """What must not be trained on: test sets, and sources that are kept unseen.
+
+    Raises:
+        PipelineError: There are no test sets, or a source is not there.
+    """
+    leakage = _test_sets(config)
+    for name, source in load_sources(config.sources_file).used("unseen").items():
+        for row in read(config, name, source):
+            leakage.add(name, Text(row.text, row.role).clean.text)
+    return leakage
+
+
+def _test_sets(config: Config) -> Leakage:
+    leakage = Leakage()
+    for name, path in _every_benchmark(config).items():
+        for text in read_texts(path):
+            leakage.add(f"benchmark:{name}", Text(text).clean.text)
+    return leakage
 
 
 def _write(path: Path, value: Mapping[str, object]) -> None:
@@ -237,12 +258,9 @@ class _Maker:
 
     def _overlapping(self, rows: Sequence[Row], unseen: Sequence[Row]) -> set[int]:
         """Rows that share words with an unseen text or with any test set."""
-        leakage = Leakage()
+        leakage = _test_sets(self.config)
         for row in unseen:
             leakage.add(row.source, row.text)
-        for name, path in _every_benchmark(self.config).items():
-            for text in read_texts(path):
-                leakage.add(f"benchmark:{name}", Text(text).clean.text)
         out: set[int] = set()
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for place, row in enumerate(tqdm(rows, "compare", unit="row")):

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,14 @@ def files(config: Config, names: Collection[str] | None = None) -> list[Path]:
             f"{missing[0]} is not there ({len(missing)} of {len(paths)} files are "
             "missing); the data lives outside this repository: point --data at it"
         )
-    return [*paths, config.sources_file] if names is None else paths
+    pinned = [config.pinned_file] if config.pinned_file else []
+    return [*paths, config.sources_file, *pinned] if names is None else paths
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write NAME.jsonl.gz for each source that is used, and ``inventory.json``."""
+    if config.pinned_file:
+        see_pinned(config)
     inventory: dict[str, Any] = {}
     for name, source in _used(config).items():
         found = find(config, name, source)
@@ -114,13 +118,15 @@ def find(config: Config, name: str, source: Source) -> Found:
             f"source {name!r}: {missing} is not there; the data lives outside this "
             "repository: point --data at it"
         )
+    pinned = _pinned(config.pinned_file).get(name, {}) if config.pinned_file else {}
     for file, path in found.files.items():
-        stated = source.sha256.get(file)
+        stated = pinned.get(file) or source.sha256.get(file)
         if stated and (actual := digest(path)) != stated:
             raise PipelineError(
                 f"source {name!r}: {path} is not the file that "
-                f"{config.sources_file.name} states (SHA-256 {actual}, not {stated}); "
-                "restore it, or look at what changed and state the new hash"
+                f"{(config.pinned_file or config.sources_file).name} states (SHA-256 "
+                f"{actual}, not {stated}); restore it, or look at what changed and "
+                "state the new hash"
             )
     return found
 
@@ -210,6 +216,9 @@ def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
     if source.files:
         folder = config.sources_file.parent
         found = sorted(folder.glob(source.files))
+        if config.pinned_file:
+            stated = _pinned(config.pinned_file).get(name, {})
+            found = [folder / file for file in sorted(stated)]
         if not found:
             raise PipelineError(
                 f"source {name!r}: no file matches {folder / source.files}; restore "
@@ -218,6 +227,44 @@ def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
         return {path.relative_to(folder).as_posix(): path for path in found}
     file = f"{name}.jsonl.gz"
     return {file: Path(config.data_root) / source.folder / file}
+
+
+def see_pinned(config: Config) -> None:
+    """See that the table is the one that the pinned bundle was made with.
+
+    Raises:
+        PipelineError: It is another one, or names sources that the bundle does not.
+    """
+    assert config.pinned_file is not None
+    stated = _made_from(config.pinned_file)["table"]
+    if (actual := digest(config.sources_file)) != stated:
+        raise PipelineError(
+            f"{config.sources_file} is not the table that {config.pinned_file} was "
+            f"made with (SHA-256 {actual}, not {stated}); with [sources] pinned goes "
+            "a copy of that table, which the history of the repository has"
+        )
+
+
+@cache
+def _made_from(bundle: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(bundle.read_bytes())["made_from"]
+        _ = found["table"], found["sources"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise PipelineError(
+            f"[sources] pinned: {bundle} is no bundle.json that states what it was "
+            "made from"
+        ) from None
+    return found
+
+
+@cache
+def _pinned(bundle: Path) -> dict[str, dict[str, str]]:
+    """The files of a bundle and their hashes, by source."""
+    found: dict[str, dict[str, str]] = {}
+    for entry in _made_from(bundle)["sources"]:
+        found.setdefault(entry["name"], {})[entry["file"]] = entry["sha256"]
+    return found
 
 
 def _from_hub(name: str, source: Source) -> Found:

@@ -28,7 +28,7 @@ from .config import Config
 from .errors import PipelineError
 from .rows import load_sources
 from .sources import read
-from .stage import write_atomically
+from .stage import digest, write_atomically
 from .start import write
 
 __all__ = ["ENCODER", "make", "texts"]
@@ -65,9 +65,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     tokenizer.no_truncation()
     found = texts(config)
     foreign = [text for lang in sorted(set(found) - {"en"}) for text in found[lang]]
-    wanted = _wanted(tokenizer, foreign, config.vocabulary.pieces)
-    places = _least(tokenizer, found.get("en", []), foreign, len(wanted))
-    chosen = dict(zip(places, wanted, strict=False))
+    if config.pinned_file is not None:
+        english, count = found.get("en", []), config.vocabulary.pieces
+        places = _least(tokenizer, english, foreign, count)
+        chosen = _recorded(config.pinned_file, tokenizer, places)
+    else:
+        wanted = _wanted(tokenizer, foreign, config.vocabulary.pieces)
+        places = _least(tokenizer, found.get("en", []), foreign, len(wanted))
+        chosen = dict(zip(places, wanted, strict=False))
     _write(out, tokenizer, chosen)
     before, after = _cost(tokenizer, foreign), _cost(_renamed(out), foreign)
     share = f"{before[1]:.1%} to {after[1]:.1%}"
@@ -141,6 +146,41 @@ def _wanted(tokenizer: Tokenizer, foreign: Sequence[str], count: int) -> list[st
     ids = new.get_vocab()
     longer.sort(key=lambda piece: (-uses[ids[piece]] * (len(_body(piece)) - 1), piece))
     return [*single, *(piece for piece in longer if piece != _UNKNOWN)][:count]
+
+
+def _recorded(
+    bundle: Path, tokenizer: Tokenizer, places: Sequence[int]
+) -> dict[int, str]:
+    """The pieces that a bundle got, which its own tokenizer records.
+
+    They cannot be found anew: the trainer of tokenizers orders pieces that are equally
+    good by a hash that is another one in every process.
+
+    Raises:
+        PipelineError: It is no tokenizer made from this one by these texts.
+    """
+    path = bundle.with_name("tokenizer.json")
+    try:
+        stated = json.loads(bundle.read_bytes())["files"]["tokenizer.json"]
+        table = json.loads(path.read_bytes())["model"]["vocab"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise PipelineError(
+            f"[sources] pinned: {path} cannot be read, or {bundle} does not state it"
+        ) from None
+    if (actual := digest(path)) != stated:
+        raise PipelineError(
+            f"{path} is not the file that {bundle} states (SHA-256 {actual}, not "
+            f"{stated}); restore it"
+        )
+    old = {number: piece for piece, number in tokenizer.get_vocab().items()}
+    new = {number: piece for piece, number in table.items()}
+    changed = {number for number in old if new.get(number) != old[number]}
+    if old.keys() != new.keys() or not changed.issubset(places):
+        raise PipelineError(
+            f"{path} has not come from this encoder, these texts and [vocabulary] "
+            f"pieces = {len(places)}; state what the bundle was made from"
+        )
+    return {place: new[place] for place in places if place in changed}
 
 
 def _letters(tokenizer: Tokenizer, foreign: Sequence[str]) -> Counter[str]:

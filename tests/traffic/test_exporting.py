@@ -129,7 +129,9 @@ def test_label_studio_itself_takes_the_tasks(traffic, tmp_path):
     interface = pytest.importorskip(
         "label_studio_sdk.label_interface", reason="needs label-studio-sdk"
     )
-    made = interface.LabelInterface(labelling({"EMAIL_ADDRESS", "keyword"}))
+    made = interface.LabelInterface(
+        labelling({"EMAIL_ADDRESS", "keyword"}, ["injection"])
+    )
     made.validate()
     for task in tasks_of(traffic, tmp_path):
         assert made.validate_task({"data": task["data"]})

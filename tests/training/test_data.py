@@ -32,7 +32,7 @@ def made(world: Path, data: Path, stand_in: Callable[[Config, str, Any], Path]) 
     tokenizer = (world / "encoder" / "tokenizer.json").read_bytes()
     stand_in(
         load(world / "run.toml"),
-        "adapt",
+        "vocabulary",
         lambda out: (out / "tokenizer.json").write_bytes(tokenizer),
     )
     assert main(["augment", str(world / "run.toml")]) == 0

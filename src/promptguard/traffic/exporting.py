@@ -185,8 +185,13 @@ def _mark(name: str, control: str, kind: str, value: dict[str, Any]) -> dict[str
     }
 
 
-def labelling(labels: Iterable[str]) -> str:
-    """The labelling interface of Label Studio that the tasks are made for."""
+def labelling(labels: Iterable[str], asked: Iterable[str] = ()) -> str:
+    """The labelling interface of Label Studio that the tasks are made for.
+
+    Args:
+        labels: What spans can be marked as.
+        asked: Labels that are asked about the whole text: yes, no, or unsure.
+    """
     names = sorted(set(labels)) or ["injection"]
     lines = [f"    <Label value={quoteattr(name)}/>" for name in names]
     choices = [
@@ -203,10 +208,23 @@ def labelling(labels: Iterable[str]) -> str:
             '  <Choices name="action" toName="text" choice="single">',
             *choices,
             "  </Choices>",
+            *(line for name in asked for line in _question(name)),
             "</View>",
             "",
         ]
     )
+
+
+def _question(name: str) -> list[str]:
+    """A question about the whole text, whose answers come back under its name."""
+    named = f"name={quoteattr(name)}"
+    answers = (f'    <Choice value="{answer}"/>' for answer in ("yes", "no", "unsure"))
+    return [
+        f"  <Header value={quoteattr(f'Is this {name}?')}/>",
+        f'  <Choices {named} toName="text" choice="single-radio" required="true">',
+        *answers,
+        "  </Choices>",
+    ]
 
 
 FORMATS: dict[str, Callable[[Texts, str], int]] = {
