@@ -166,10 +166,16 @@ def _resampled(
 
 
 def _judged(config: Config, data: Path, model: str) -> dict[str, _Pairs]:
-    return {
-        part.name: list(zip(part.rows, _judge(config, part, model), strict=True))
-        for part in _sets(config, data)
-    }
+    found: dict[str, _Pairs] = {}
+    for part in _sets(config, data):
+        judged = _judge(config, part, model)
+        found[part.name] = list(zip(part.rows, judged, strict=True))
+        names = sorted({row.source for row in part.rows})
+        if part.name == _EVERY and len(names) > 1:
+            for name in names:
+                own = [pair for pair in found[_EVERY] if pair[0].source == name]
+                found[f"test:{name}"] = own
+    return found
 
 
 def _judge(config: Config, part: _Set, model: str) -> list[Judgement]:
@@ -195,10 +201,6 @@ def _sets(config: Config, data: Path) -> Iterator[_Set]:
             "which is the share that is kept back, or add texts"
         )
     yield _Set(_EVERY, kept)
-    names = sorted({row.source for row in kept})
-    if len(names) > 1:
-        for name in names:
-            yield _Set(f"test:{name}", [row for row in kept if row.source == name])
     sources = load_sources(config.sources_file)
     for name, rows in benchmark_rows(config, sources).items():
         known = [row for row in rows if config.target in row.labels]
@@ -221,7 +223,9 @@ def _agreement(
     config: Config, judged: Mapping[str, _Pairs], needed: Mapping[str, Path]
 ) -> dict[str, Any]:
     """Whether the weights decide as those decide that were not rounded."""
-    pairs = [pair for part in judged.values() for pair in part]
+    # What sources keep back is in a set of all of it and in one of its source.
+    parts = [part for name, part in judged.items() if not name.startswith("test:")]
+    pairs = [pair for part in parts for pair in part]
     if len(pairs) > config.evaluate.compared:
         rng = random.Random(f"{config.seed}:agreement")
         pairs = rng.sample(pairs, config.evaluate.compared)

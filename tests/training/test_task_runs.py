@@ -226,3 +226,29 @@ def test_an_encoder_from_a_csv_is_served(root: Path) -> None:
     assert [v["blocked"] for v in answer["predictions"]] == [True, False]
     stated = json.loads((release / "bundle.json").read_text())
     assert answer["predictions"][0]["bundle"] == stated["digest"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["spam", "spam-decoder", "toxicity", "disclosure", "own-csv"]
+)
+def test_each_configuration_runs_in_small(tmp_path: Path, name: str) -> None:
+    from promptguard import Classifier
+
+    root = Path(__file__).parents[2]
+    build = tmp_path / "build"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "training", "run", f"training/configs/{name}.toml"),
+            *("--smoke", "--build", str(build), "--until", "bundle"),
+        ],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    guard = Classifier(model=str(build / "release"), threshold=0.5)
+    assert guard.check(SPAM).blocked
+    assert not guard.check(HAM).flagged
