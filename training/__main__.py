@@ -18,9 +18,9 @@ from .stage import Stage, run_all, table
 __all__ = ["STAGES", "configured", "main", "quiet", "see_verdicts"]
 
 _DESCRIPTION = """\
-Makes the model that the library ships, stage by stage. Each stage writes one folder
-under the build folder, with a manifest that names what it read by SHA-256; a stage
-whose inputs and settings have not changed is skipped.
+Makes the model that the library ships, or that of a task of your own, stage by stage.
+Each stage writes one folder under the build folder, with a manifest that names what it
+read by SHA-256; a stage whose inputs and settings have not changed is skipped.
 """
 
 _EXAMPLES = """\
@@ -34,6 +34,13 @@ examples:
       the stages up to training, with the data somewhere else
   python -m training run training/configs/first.toml --smoke
       every stage in small, on texts made for it, in build/smoke
+
+tasks:
+  python -m training run training/configs/spam.toml
+      another classification of texts than prompt injection: [task] names the label and
+      where its texts lie. There are spam, spam-decoder, toxicity, disclosure and
+      own-csv, which reads a CSV of your own. Each ends as a bundle for the guard
+      Classifier(model="build/NAME/release"); docs/tasks.md tells all of it
 
 It needs the training environment (`make train-env`) and, but for --smoke, the data
 folder, which lies outside this repository. Nothing is downloaded, but for sources that
