@@ -207,7 +207,7 @@ def test_every_guard_that_redacts_is_here() -> None:
     module = importlib.import_module("promptguard")
     kinds = {type(guard).__name__ for guard in GUARDS.values()}
     # These judge a text as a whole: there is nothing in it to take out.
-    whole = {"HarmfulRequest", "Json", "Judge", "Language", "MaxLength"}
+    whole = {"Classifier", "HarmfulRequest", "Json", "Judge", "Language", "MaxLength"}
     whole |= {"PromptInjection", "Refusal", "Toxicity"}
     guards = {
         name

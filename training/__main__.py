@@ -18,9 +18,9 @@ from .stage import Stage, run_all, table
 __all__ = ["STAGES", "configured", "main", "quiet", "see_verdicts"]
 
 _DESCRIPTION = """\
-Makes the model that the library ships, stage by stage. Each stage writes one folder
-under the build folder, with a manifest that names what it read by SHA-256; a stage
-whose inputs and settings have not changed is skipped.
+Makes the model that the library ships, or that of a task of your own, stage by stage.
+Each stage writes one folder under the build folder, with a manifest that names what it
+read by SHA-256; a stage whose inputs and settings have not changed is skipped.
 """
 
 _EXAMPLES = """\
@@ -34,6 +34,13 @@ examples:
       the stages up to training, with the data somewhere else
   python -m training run training/configs/first.toml --smoke
       every stage in small, on texts made for it, in build/smoke
+
+tasks:
+  python -m training run training/configs/spam.toml
+      another classification of texts than prompt injection: [task] names the label and
+      where its texts lie. There are spam, spam-decoder, toxicity, disclosure and
+      own-csv, which reads a CSV of your own. Each ends as a bundle for the guard
+      Classifier(model="build/NAME/release"); docs/tasks.md tells all of it
 
 It needs the training environment (`make train-env`) and, but for --smoke, the data
 folder, which lies outside this repository. Nothing is downloaded, but for sources that
@@ -114,6 +121,18 @@ def _windows(config: Config) -> list[int]:
     return [config.data.window, config.data.overlap]
 
 
+def _task(config: Config, *names: str) -> list[object]:
+    """What a stage depends on of a task; nothing where the release is made."""
+    if not config.task:
+        return []
+    return [{name: getattr(config.task, name) for name in ("label", *names)}]
+
+
+def _and_task(settings: object, config: Config, *names: str) -> object:
+    task = _task(config, *names)
+    return [settings, *task] if task else settings
+
+
 def _gate(config: Config) -> object:
     from . import gate
 
@@ -128,7 +147,9 @@ def _passed(folder: Path) -> None:
 
 def _evaluated_files(config: Config) -> list[Path]:
     disguises = Path(__file__).parent / "disguises"
-    return [config.sources_file, *sorted(disguises.glob("*.py"))]
+    # No disguise is tried on a task's texts.
+    tried = [] if config.task else sorted(disguises.glob("*.py"))
+    return [*config.tables, *tried]
 
 
 def _released(config: Config) -> list[Path]:
@@ -148,7 +169,11 @@ STAGES = (
         "sources",
         "every source as rows, with its licence and the hashes of its files",
         _work("sources"),
-        settings=lambda config: [config.sources, config.heads],
+        settings=lambda config: [
+            config.sources,
+            config.heads,
+            *_task(config, "sources", "allowed"),
+        ],
         files=_source_files,
     ),
     Stage(
@@ -156,7 +181,7 @@ STAGES = (
         "rows into texts to train on and texts held out, without duplicates",
         _work("data"),
         needs=("sources",),
-        settings=lambda config: config.data,
+        settings=lambda config: _and_task(config.data, config, "sources", "tests"),
         files=_data_files,
         reading=True,
     ),
@@ -200,9 +225,9 @@ STAGES = (
             "vocabulary/tokenizer.json",
         ),
         reading=True,
-        settings=lambda config: [config.augment, config.data],
+        settings=lambda config: [config.augment, config.data, *_task(config)],
         files=lambda config: [
-            config.sources_file,
+            *config.tables,
             PHRASES,
             FRAMINGS,
         ],
@@ -233,6 +258,7 @@ STAGES = (
             [config.names.labels, config.names.tokens],
             *_windows(config),
             config.data.unseen_languages,
+            *_task(config, "model"),
         ],
         resumes=True,
     ),
@@ -256,6 +282,7 @@ STAGES = (
         "the model as ONNX, the same to 1e-4",
         _work("export"),
         needs=("temperature",),
+        settings=lambda config: _task(config, "model") or None,
     ),
     Stage(
         "quantize",
@@ -267,7 +294,11 @@ STAGES = (
             "augment/train.jsonl.gz",
             *(f"export/{name}" for name in ("config.json", "model.onnx")),
         ),
-        settings=lambda config: [config.name, *_windows(config)],
+        settings=lambda config: [
+            config.name,
+            *_windows(config),
+            *_task(config, "model", "same"),
+        ],
         reading=True,
     ),
     Stage(
@@ -282,8 +313,8 @@ STAGES = (
             "quantize/tokenizer.json",
         ),
         reading=True,
-        settings=lambda config: config.calibrate,
-        files=lambda config: [config.sources_file],
+        settings=lambda config: _and_task(config.calibrate, config),
+        files=lambda config: config.tables,
     ),
     Stage(
         "evaluate",
@@ -291,7 +322,7 @@ STAGES = (
         _work("evaluate"),
         needs=("data", "export", "calibrate"),
         reading=True,
-        settings=lambda config: config.evaluate,
+        settings=lambda config: _and_task(config.evaluate, config, "tests"),
         files=_evaluated_files,
     ),
     Stage(
@@ -308,7 +339,7 @@ STAGES = (
         _work("bundle"),
         needs=("sources", "augment", "names", "calibrate", "evaluate", "gate"),
         settings=lambda config: config.release,
-        files=lambda config: [config.sources_file, *_name_files(config)],
+        files=lambda config: [*config.tables, *_name_files(config)],
         copies=_released,
     ),
     Stage(

@@ -25,6 +25,7 @@ from .disguises import FORGING, by_tier
 from .rows import (
     INJECTION,
     OTHER_CATEGORIES,
+    TASK_CATEGORIES,
     Row,
     hard,
     load_sources,
@@ -61,12 +62,12 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         made = maker.windows(rows, name, share)
         write_rows(out / f"{name}.jsonl.gz", made)
         summary[key] = _count(made)
-        known = [row for row in made if INJECTION in row.labels]
-        attacks = sum(row.attack for row in known)
+        known = [row for row in made if config.target in row.labels]
+        attacks = sum(row.labels[config.target] for row in known)
         part = attacks / max(1, len(known))
         print(
             f"{name}: {len(made):,} rows of one window; {part:.0%} of {len(known):,} "
-            "are attacks"
+            f"are {config.task.label or 'attacks'}"
         )
     text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
     write_atomically(out / "summary.json", text.encode())
@@ -75,7 +76,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
 class _Maker:
     def __init__(self, config: Config, tokenizer: bytes) -> None:
         self.seed = config.seed
-        self.settings = config.augment
+        self.settings, self.task = config.augment, config.task
         self.sources = load_sources(config.sources_file)
         self.encoder = Encoder(tokenizer, config.data.window, config.data.overlap)
         self.room = config.data.window - 2
@@ -88,6 +89,9 @@ class _Maker:
             times = self.sources.training[row.source].repeat if name == "train" else 1
             for _ in range(times):
                 made += self._window(row, rng)
+        if self.task:
+            rng.shuffle(made)
+            return [row for row in made if row.text]
         made += self._composed(rows, rng, share)
         made += self._snippets(rows, rng, int(self.settings.snippets * share))
         made += self._disguised(made, rng, int(self.settings.disguised * share))
@@ -97,6 +101,8 @@ class _Maker:
 
     def _window(self, row: Row, rng: random.Random) -> list[Row]:
         spans = self.encoder.tokens(row.text)[1]
+        if row.category in TASK_CATEGORIES:
+            return self._of_task(row, rng)
         if row.category == "indirect_injection_bare":
             return [row] if len(spans) <= self.room else []
         if row.category in OTHER_CATEGORIES:
@@ -115,6 +121,22 @@ class _Maker:
         # What tools return is often short: shortness must not look like an attack.
         room = self.room if rng.random() < 0.5 else rng.randint(16, self.room)
         return [replace(row, role=role, text=crop(self.encoder, row.text, rng, room))]
+
+    def _of_task(self, row: Row, rng: random.Random) -> list[Row]:
+        """The first window, and of a text without the labels another one as well.
+
+        It is without them everywhere; where in another text they show is not known, and
+        most mails and messages begin with it.
+        """
+        spans = self.encoder.tokens(row.text)[1]
+        role = "tool" if rng.random() < _CONTENT else row.role
+        if len(spans) <= self.room:
+            return [replace(row, role=role)]
+        made = [replace(row, role=role, text=row.text[: spans[self.room - 1][1]])]
+        if not row.positive:
+            text = crop(self.encoder, row.text, rng, self.room)
+            made.append(replace(row, role=role, text=text))
+        return made
 
     def _of_others(self, row: Row, rng: random.Random) -> list[Row]:
         """A row of another head: what it says is the same in either role."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from promptguard.runtime.bundle import NEEDED, Bundle
 
-from . import names
+from . import names, taskcard
 from .augment import FRAMINGS, PHRASES
 from .config import Config
 from .evaluate import markdown
@@ -103,7 +103,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     bundle = Bundle.load(str(needed["calibrate"]))
     summary = json.loads((needed["augment"] / "summary.json").read_bytes())
     report = json.loads((needed["evaluate"] / "report.json").read_bytes())
-    text = card(config, bundle, load_sources(config.sources_file), summary, report)
+    make_card = taskcard.card if config.task else card
+    text = make_card(config, bundle, load_sources(config.sources_file), summary, report)
     write_atomically(out / "MODEL_CARD.md", text.encode())
     statement = read_statement(needed["calibrate"])
     statement["made_from"] = {
@@ -115,7 +116,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "sources": [
             *inputs(needed["sources"]),
             *names.inputs(config),
-            *_wordings(),
+            *([] if config.task else _wordings()),
         ],
     }
     if config.start:

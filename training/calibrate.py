@@ -28,6 +28,7 @@ from .namepoints import measured_names
 from .rows import (
     INJECTION,
     OTHER_CATEGORIES,
+    TASK_CATEGORIES,
     Row,
     Sources,
     load_sources,
@@ -41,6 +42,8 @@ __all__ = ["BUCKETS", "Measured", "make", "points", "setting"]
 BUCKETS = (1, 2, 4, 8, 16)
 """Upper bounds of the numbers of windows; the last one is open."""
 
+# What these say is the same wherever it stands.
+_EITHER = OTHER_CATEGORIES | TASK_CATEGORIES
 # Sources with fewer texts than this in a bucket count as one.
 _SMALL = 10
 _HEAD = "  role  windows  fpr    threshold   texts  reach it, %  95 % interval"
@@ -54,10 +57,12 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
     rng = random.Random(f"{config.seed}:calibrate")
     held_out = read_rows(needed["data"] / "heldout.jsonl.gz")
-    rows = setting(held_out, load_sources(config.sources_file))
+    rows = setting(held_out, load_sources(config.sources_file), config.target)
     room, most = bundle.window - 2, config.calibrate.most
-    texts = list(_texts([r for r in rows if r.benign], encoder, room, most, rng))
-    if others := [row for row in rows if not row.benign]:
+    target = config.target
+    benign = [row for row in rows if row.labels.get(target) == 0]
+    texts = list(_texts(benign, encoder, room, most, rng))
+    if others := [row for row in rows if row.labels.get(target) != 0]:
         texts += _texts(others, encoder, room, most, rng)
     measured = list(_measured(texts, bundle, encoder))
     measured += measured_names(bundle, needed)
@@ -82,7 +87,9 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     print("\n".join(_lines(table)))
 
 
-def setting(held_out: Sequence[Row], sources: Sources) -> list[Row]:
+def setting(
+    held_out: Sequence[Row], sources: Sources, target: str = INJECTION
+) -> list[Row]:
     """The texts that may set thresholds: of no unseen source, and nothing a head seeks.
 
     A text sets the thresholds of the labels that it is known not to have.
@@ -92,7 +99,7 @@ def setting(held_out: Sequence[Row], sources: Sources) -> list[Row]:
     """
     away = sources.used("unseen", "tested")
     rows = [row for row in held_out if row.source not in away and not row.positive]
-    if not any(row.benign for row in rows):
+    if not any(row.labels.get(target) == 0 for row in rows):
         raise PipelineError(
             "calibrate: no benign text was held out of a training source; raise "
             "[data] held_out"
@@ -272,7 +279,7 @@ def _texts(
                 if 0 < length < len(spans):
                     text = text[spans[first][0] : spans[first + length - 1][1]]
                 # What toxic is, is the same in a page; there are comments in some.
-                more = {"tool"} if row.category in OTHER_CATEGORIES else set()
+                more = {"tool"} if row.category in _EITHER else set()
                 for role in sorted({"user", row.role} | more):
                     made = Row(text, role, row.labels, row.source, row.category)
                     yield _ToMeasure(made, pasted=role != row.role)

@@ -23,6 +23,7 @@ __all__ = [
     "Names",
     "Publish",
     "Sources",
+    "Task",
     "Train",
     "Vocabulary",
     "load",
@@ -321,6 +322,44 @@ class Publish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Task:
+    """A classification of texts other than that of the release; see docs/tasks.md.
+
+    Args:
+        label: What a text is or is not. Empty means the release: prompt injection, with
+            all that its rows are treated to.
+        model: ``"encoder"`` or ``"decoder"``: what ``encoder`` names. A decoder is of
+            GPT-2's kind, and reads a text from left to right.
+        revision: Commit of the checkpoint, if ``encoder`` names one on the Hub.
+        same: Share of the decisions that int8 weights of a decoder have to take as the
+            others do; with fewer its weights stay floats.
+        allowed: Licences that the sources may have. Empty means any, or none stated.
+        sources: Tables of texts to learn from, as in sources.toml, by name.
+        tests: The same of texts that are only measured on.
+    """
+
+    label: str = ""
+    model: str = "encoder"
+    revision: str = ""
+    same: float = 0.99
+    allowed: tuple[str, ...] = ()
+    sources: dict[str, Any] = field(default_factory=dict)
+    tests: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.model not in ("encoder", "decoder"):
+            raise PipelineError(
+                f"[task] model is {self.model!r}; it has to be 'encoder' or 'decoder'"
+            )
+        given = {k for k, v in vars(self).items() if k != "label" and v}
+        if not self.label and given - {"model", "same"}:
+            raise PipelineError('[task] needs a label, as in label = "spam"')
+
+    def __bool__(self) -> bool:
+        return bool(self.label)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """One run.
 
@@ -328,12 +367,14 @@ class Config:
         name: Names the run in the bundle.
         seed: Seeds everything that draws.
         data_root: Folder with ``injection/`` and ``benchmarks/injection/``.
-        encoder: A package with ``get_model_path()``, or a folder.
+        encoder: A package with ``get_model_path()``, or a folder; with a revision in
+            ``task``, its name on the Hub.
         start: The folder of a bundle to go on from: its pieces, its encoder, its heads.
             Empty means to begin with the encoder.
         heads: The labels of each head. Every label is a yes or no of its own.
         build: Folder the stages write into.
         release: Folder the bundle stage writes into.
+        task: What is told, where it is not prompt injection.
     """
 
     name: str
@@ -358,18 +399,33 @@ class Config:
     evaluate: Evaluate = field(default_factory=Evaluate)
     gate: Gate = field(default_factory=Gate)
     publish: Publish = field(default_factory=Publish)
+    task: Task = field(default_factory=Task)
     file: Path = field(default=Path("."), metadata={"internal": True})
     # What followed it on the command line, for messages that say what to run.
     options: str = field(default="", metadata={"internal": True})
 
     @property
     def sources_file(self) -> Path:
+        """The table of sources; that of a task is in its configuration."""
+        if self.task and self.data.sources == Data.sources:
+            return self.file.resolve()
         return (self.file.parent / self.data.sources).resolve()
 
     @property
     def pinned_file(self) -> Path | None:
         name = self.sources.pinned
         return (self.file.parent / name).resolve() if name else None
+
+    @property
+    def tables(self) -> list[Path]:
+        """The same as a file that results depend on; of a task, only its tables are."""
+        own = self.sources_file == self.file.resolve()
+        return [] if own else [self.sources_file]
+
+    @property
+    def target(self) -> str:
+        """The label that the run is about: its texts are positive or negative by it."""
+        return self.task.label or "injection"
 
     @property
     def names_file(self) -> Path:
@@ -380,12 +436,17 @@ class Config:
         folder = Path(self.encoder)
         if folder.is_dir():
             return folder
+        if self.task.revision:
+            from .fetch import checkpoint
+
+            return checkpoint(self.encoder, self.task.revision)
         try:
             module = __import__(self.encoder)
         except ImportError:
             raise PipelineError(
                 f"the encoder {self.encoder!r} is neither a folder nor an installed "
-                "package; run `make train-env`, or set `encoder` to a folder"
+                "package; run `make train-env`, or set `encoder` to a folder, or for a "
+                "task to a name on the Hub with [task] revision"
             ) from None
         return Path(module.get_model_path())
 
@@ -401,13 +462,36 @@ def load(path: Path, **changes: str | None) -> Config:
     table |= {key: value for key, value in changes.items() if value is not None}
     if "name" not in table:
         raise PipelineError(f'{path}: give the run a name, as in name = "release"')
+    if isinstance(table.get("task"), dict) and table["task"]:
+        table = _of_task(table)
     config = dataclasses.replace(_read(Config, table, str(path)), file=path)
     if not 0 < config.data.held_out < 1:
         raise PipelineError(
             f"{path} [data]: held_out is a share between 0 and 1, "
             f"not {config.data.held_out}"
         )
+    labels = [label for known in config.heads.values() for label in known]
+    if config.task and config.target not in labels:
+        raise PipelineError(
+            f"{path} [task]: the label {config.target!r} is of no head; [heads] has "
+            f"{', '.join(labels)}"
+        )
     return config
+
+
+def _of_task(table: dict[str, Any]) -> dict[str, Any]:
+    """What a task has by default, so that it never takes the place of the release."""
+    name, label = table["name"], table["task"].get("label", "")
+    found = {"build": f"build/{name}"} | table
+    found.setdefault("release", f"{found['build']}/release")
+    found.setdefault("heads", {label: [label]})
+    for key, own in (
+        ("publish", {"model": f"promptguard-{name}"}),
+        ("gate", {"compare": ["tests f1"]}),
+    ):
+        if isinstance(found.setdefault(key, {}), dict):
+            found[key] = own | found[key]
+    return found
 
 
 def _read(kind: type[T], table: dict[str, Any], where: str) -> T:

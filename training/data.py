@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from promptguard.text import Text
 
 from . import datacard
+from . import sources as published
 from .bias import TERMS
 from .config import Config
 from .errors import PipelineError
@@ -32,7 +33,6 @@ from .rows import (
     read_texts,
     write_rows,
 )
-from .sources import read, written
 from .stage import digest, write_atomically
 from .validate import Validation, contradicting, repeated
 
@@ -43,7 +43,7 @@ PARTS = ("train", "heldout", "benign", "unseen", "languages", "tests")
 
 def files(config: Config) -> list[Path]:
     """Every file the stage reads from outside the build folder."""
-    return [*_every_benchmark(config).values(), config.sources_file, TERMS]
+    return [*_every_benchmark(config).values(), *config.tables, TERMS]
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -61,7 +61,7 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     seen, tests = maker.kept_back(seen)
     kept, foreign = maker.chosen(seen, [*unseen, *tests])
     training, held_out = maker.split(kept)
-    benign = [row for row in held_out if row.benign]
+    benign = [row for row in held_out if row.labels.get(config.target) == 0]
     rows_of = (training, held_out, benign, unseen, foreign, tests)
     parts = dict(zip(PARTS, rows_of, strict=True))
     for name, rows in parts.items():
@@ -74,22 +74,31 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         "benchmarks": {n: digest(p) for n, p in _every_benchmark(config).items()},
     }
     _write(out / "validation.json", report)
-    counted = datacard.card(parts, written(needed["sources"]), report)
+    about = config.task.label
+    counted = datacard.card(parts, published.written(needed["sources"]), report, about)
     text = json.dumps(counted, indent=1) + "\n"
     write_atomically(out / "data_card.json", text.encode())
     write_atomically(out / "DATA_CARD.md", datacard.markdown(counted).encode())
     print(datacard.glance(counted))
-    for sign in (True, False):
-        if not any(row.attack if sign else row.benign for row in training):
+    for sign in (1, 0):
+        if not any(row.labels.get(config.target) == sign for row in training):
+            named = ("benign texts", "attacks")[sign]
+            if config.task:
+                named = f"texts with {config.target!r} = {sign}"
             raise PipelineError(
-                f"data: no {'attacks' if sign else 'benign texts'} are left to train "
-                f"on; see what was removed in {out / 'validation.json'}"
+                f"data: no {named} are left to train on; see what was removed in "
+                f"{out / 'validation.json'}"
             )
     print(f"{len(training):,} texts to train on, {len(held_out):,} held out")
 
 
 def benchmark_rows(config: Config, sources: Sources) -> dict[str, list[Row]]:
     """The public test sets of the table, by name."""
+    if config.task:
+        return {
+            name: list(published.read(config, name, source))
+            for name, source in sources.benchmarks.items()
+        }
     paths = _benchmarks(config)
     return {
         name: list(read_source(paths[name], source))
@@ -105,17 +114,27 @@ def kept_away(config: Config) -> Leakage:
     """
     leakage = _test_sets(config)
     for name, source in load_sources(config.sources_file).used("unseen").items():
-        for row in read(config, name, source):
+        for row in published.read(config, name, source):
             leakage.add(name, Text(row.text, row.role).clean.text)
     return leakage
 
 
 def _test_sets(config: Config) -> Leakage:
     leakage = Leakage()
-    for name, path in _every_benchmark(config).items():
-        for text in read_texts(path):
-            leakage.add(f"benchmark:{name}", Text(text).clean.text)
+    for name, text in _tested(config):
+        leakage.add(f"benchmark:{name}", Text(text).clean.text)
     return leakage
+
+
+def _tested(config: Config) -> Iterator[tuple[str, str]]:
+    """Every text of a test set, and the set's name."""
+    if config.task:
+        sources = load_sources(config.sources_file)
+        for name, rows in benchmark_rows(config, sources).items():
+            yield from ((name, row.text) for row in rows)
+        return
+    for name, path in _every_benchmark(config).items():
+        yield from ((name, text) for text in read_texts(path))
 
 
 def _write(path: Path, value: Mapping[str, object]) -> None:
@@ -143,6 +162,12 @@ def _benchmarks(config: Config) -> dict[str, Path]:
 
 def _every_benchmark(config: Config) -> dict[str, Path]:
     """Those, and the test sets of the other folders that sources come from."""
+    if config.task:
+        return {
+            f"{name} {file}": path
+            for name, source in load_sources(config.sources_file).benchmarks.items()
+            for file, path in published.find(config, name, source).files.items()
+        }
     found = _benchmarks(config)
     root = Path(config.data_root) / "benchmarks"
     folders = {s.folder for s in load_sources(config.sources_file).training.values()}
@@ -167,7 +192,7 @@ class _Maker:
     def read(self, sources: Mapping[str, Source], folder: Path) -> list[Row]:
         """Rows as users' texts are read: after the library's own normalisation."""
         rows: list[Row] = []
-        there = written(folder)
+        there = published.written(folder)
         for name in tqdm([n for n in sources if n in there], "read", unit="source"):
             for row in read_rows(folder / f"{name}.jsonl.gz"):
                 text = Text(row.text, row.role).clean.text.strip()
@@ -226,7 +251,11 @@ class _Maker:
                 part = [row for row in own if row.positive == positive]
                 if len(part) > cap:
                     rng.shuffle(part)
-                    if not positive and self.config.data.hard_first:
+                    if (
+                        not positive
+                        and self.config.data.hard_first
+                        and not self.config.task
+                    ):
                         part.sort(key=lambda row: not hard(row.text))
                     cut[name] = cut.get(name, 0) + len(part) - cap
                 kept += part[:cap]

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .bias import FACTOR, by_language, by_terms
-from .rows import Row
+from .rows import INJECTION, Row
 
 __all__ = ["card", "glance", "markdown"]
 
 _COLUMNS = (
     *("source", "use", "licences", "from", "attacks", "benign", "held out"),
     *("left out", "characters"),
+)
+_OF_RELEASE = (
+    "The texts that the model is trained on, before windows are cut and attacks "
+    "planted. `benign` is of `heldout`; `unseen` and `tests` are never trained on. "
+    "Attacks are prompt attacks; by source, they are whatever a head looks for."
+)
+_OF_TASK = (
+    "The texts that the model is trained on, before windows are cut. What this task "
+    "tells is `{}`: a text that has it is counted as an attack, any other as benign. "
+    "`tests` are never trained on."
 )
 _QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.99, 1.0)
 
@@ -22,6 +33,7 @@ def card(
     parts: Mapping[str, Sequence[Row]],
     inputs: Mapping[str, Mapping[str, Any]],
     report: Mapping[str, Any],
+    about: str = "",
 ) -> dict[str, Any]:
     """Everything that is counted.
 
@@ -29,9 +41,14 @@ def card(
         parts: Rows by part; ``train`` is what the figures are about.
         inputs: What the sources stage wrote, by source.
         report: What the data stage left out and why, and what was odd.
+        about: The label of a task: what is counted as an attack is what has it.
     """
+    labels = _by_label(parts["train"])
+    if about:
+        parts = {name: _told(rows, about) for name, rows in parts.items()}
     rows = parts["train"]
     return {
+        **({"about": about} if about else {}),
         "texts": {name: _labels(part) for name, part in parts.items()},
         "sources": _sources(parts, inputs),
         "licences": _tally(
@@ -48,7 +65,7 @@ def card(
         "odd": _odd(report["validation"]),
         "shares": [s.table() for s in (*by_language(rows), *by_terms(rows))],
         "share of attacks": round(_labels(rows)["share"], 4),
-        "labels": _by_label(rows),
+        "labels": labels,
     }
 
 
@@ -64,11 +81,7 @@ def markdown(card: Mapping[str, Any]) -> str:
 
 def _head(card: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Data card", "")
-    yield (
-        "The texts that the model is trained on, before windows are cut and attacks "
-        "planted. `benign` is of `heldout`; `unseen` and `tests` are never trained on. "
-        "Attacks are prompt attacks; by source, they are whatever a head looks for."
-    )
+    yield _OF_TASK.format(card["about"]) if "about" in card else _OF_RELEASE
     yield ""
     yield from _table(
         ("part", "attacks", "benign", "share of attacks"),
@@ -178,6 +191,15 @@ def _odd(validation: Mapping[str, Mapping[str, int]]) -> list[list[Any]]:
         for name, counts in validation.items()
         for what, count in counts.items()
         if what not in ("attack", "benign")
+    ]
+
+
+def _told(rows: Sequence[Row], about: str) -> list[Row]:
+    """The rows with a task's label in the place of that of a prompt attack."""
+    return [
+        replace(row, labels=row.labels | {INJECTION: row.labels[about]})
+        for row in rows
+        if about in row.labels
     ]
 
 

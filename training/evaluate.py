@@ -37,6 +37,11 @@ PARTS = ("sets", "roles", "documents", "evasion", "latency")
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write the report as JSON and as Markdown, the scores behind it, and plots."""
+    if config.task:
+        from . import taskreport
+
+        taskreport.make(config, needed, out)
+        return
     plots.prepare()
     model = str(needed["calibrate"])
     judged = judge(config, model)

@@ -12,6 +12,7 @@ from optimum.exporters.onnx import export
 from optimum.exporters.onnx.model_configs import BertOnnxConfig
 from transformers import BertConfig
 
+from . import decoder
 from .config import Config
 from .errors import PipelineError
 from .model import EARLY, Classifier, token_heads
@@ -36,6 +37,9 @@ class _HeadsOnnxConfig(BertOnnxConfig):
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write model.onnx and compare it with the torch model."""
+    if config.task.model == "decoder":
+        decoder.export(config, needed["temperature"], out)
+        return
     model = Classifier.from_pretrained(
         needed["temperature"], attn_implementation="eager"
     ).eval()

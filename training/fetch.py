@@ -1,4 +1,4 @@
-"""Files of data sets on the Hub, at a revision.
+"""Files of data sets and checkpoints on the Hub, at a revision.
 
 As with ``training.upload``, ``huggingface_hub`` decides when it is imported whether it
 is online and which Hub it talks to. So the download is a process of its own:
@@ -23,7 +23,7 @@ from . import faults
 from .errors import PipelineError
 from .faults import AGAIN, MissingToken, Unreachable, causes, explained
 
-__all__ = ["Fetched", "Wanted", "fetch", "main"]
+__all__ = ["Fetched", "Wanted", "checkpoint", "fetch", "main"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,18 @@ class Wanted:
         repository: As in ``organisation/name``.
         revision: The full id of a commit, or a branch or tag.
         files: A pattern of their paths in the repository.
+        kind: ``dataset`` or ``model``.
     """
 
     source: str
     repository: str
     revision: str
     files: str
+    kind: str = "dataset"
+
+    @property
+    def what(self) -> str:
+        return "data set" if self.kind == "dataset" else self.kind
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,36 @@ def fetch(wanted: Wanted) -> Fetched:
     return Fetched(**answer)
 
 
+_CHECKPOINT = ("config.json", "tokenizer.json", "model.safetensors")
+
+
+def checkpoint(repository: str, revision: str) -> Path:
+    """The folder with a model's weights and tokenizer, in the client's cache.
+
+    Raises:
+        PipelineError: As ``fetch``. Weights are taken as safetensors alone: other files
+            can hold code.
+    """
+    folders = set()
+    for name in _CHECKPOINT:
+        found = fetch(
+            Wanted(
+                source=repository,
+                repository=repository,
+                revision=revision,
+                files=name,
+                kind="model",
+            )
+        )
+        folders.add(Path(found.files[name]).parent)
+    if len(folders) > 1:
+        raise PipelineError(
+            f"{repository} changed while it was fetched; set [task] revision to the "
+            "full id of a commit"
+        )
+    return folders.pop()
+
+
 def main() -> int:
     """The download's own process: a request in, an answer out."""
     wanted = Wanted(**json.load(sys.stdin))
@@ -110,7 +146,7 @@ def _fetch(wanted: Wanted) -> Fetched:
         file = api.hf_hub_download(
             wanted.repository,
             path,
-            repo_type="dataset",
+            repo_type=wanted.kind,
             revision=commit,
             local_files_only=cached,
         )
@@ -122,7 +158,8 @@ def _fetch(wanted: Wanted) -> Fetched:
             file = download(wanted.files, wanted.revision, cached=True)
             return Fetched(wanted.revision, {wanted.files: file})
     # First of all, because this request is not tried again and again.
-    info = api.dataset_info(wanted.repository, revision=wanted.revision)
+    ask = api.model_info if wanted.kind == "model" else api.dataset_info
+    info = ask(wanted.repository, revision=wanted.revision)
     commit, known = str(info.sha), [file.rfilename for file in info.siblings or ()]
     paths = sorted(fnmatch.filter(known, wanted.files))
     if not paths:
@@ -144,7 +181,7 @@ def _refused(error: Exception, wanted: Wanted) -> PipelineError:
     names = {kind.__name__ for kind in type(error).__mro__}
     if "RevisionNotFoundError" in names:
         return PipelineError(
-            f"{where}: the data set {wanted.repository} has no revision "
+            f"{where}: the {wanted.what} {wanted.repository} has no revision "
             f"{wanted.revision!r}; set revision to one of its commits"
         )
     # The client wraps what it has not got: neither an answer nor a file in its cache.
@@ -161,8 +198,8 @@ def _refused(error: Exception, wanted: Wanted) -> PipelineError:
         )
     if "RepositoryNotFoundError" in names:
         return MissingToken(
-            f"{where}: the Hub has no data set {wanted.repository!r}, or shows it to "
-            "others only: correct hub, or put a token that may read it into HF_TOKEN"
+            f"{where}: the Hub has no {wanted.what} {wanted.repository!r}, or shows it "
+            "to others only: correct hub, or put a token that may read it into HF_TOKEN"
         )
     return problem
 

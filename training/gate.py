@@ -14,6 +14,7 @@ from typing import Any
 from promptguard import PromptGuardError
 from promptguard.text import READING_VERSION
 
+from . import taskreport
 from .config import Config, Gate
 from .errors import PipelineError
 from .evaluate import evaluate
@@ -142,6 +143,11 @@ def identity(folder: Path) -> str:
 def figures(report: Mapping[str, Any]) -> Figures:
     """The numbers that can be asked for."""
     sets = {name: _numbers(row) for name, row in report.get("sets", {}).items()}
+    for name, row in report.get("sets", {}).items():
+        if isinstance(row.get("distinct"), dict):
+            # Of a task: the same where near duplicates count once.
+            of_each = _numbers(row["distinct"]).items()
+            sets[name] |= {f"distinct {key}": value for key, value in of_each}
     for name in ("unseen", "agreement"):
         if name in report:
             sets[name] = _numbers(report[name])
@@ -228,7 +234,10 @@ def _champion(config: Config, report: Mapping[str, Any], name: str) -> dict[str,
     # answer for the champion.
     with tempfile.TemporaryDirectory(prefix="champion.") as folder:
         shutil.copytree(config.release, folder, dirs_exist_ok=True)
-        measured = evaluate(config, folder, "", parts=("sets",))
+        if config.task:
+            measured = taskreport.evaluate(config, folder, "")
+        else:
+            measured = evaluate(config, folder, "", parts=("sets",))
     return same | {"figures": figures(measured)}
 
 

@@ -45,6 +45,9 @@ class Classifier(BertPreTrainedModel):
     the same labels after so many layers as well, for texts that are clear by then.
     """
 
+    body = "bert."
+    """What the names of the encoder's weights begin with."""
+
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=False)
@@ -84,6 +87,12 @@ class Classifier(BertPreTrainedModel):
         for name, head in self.token_heads.items():
             found[name] = head(self.dropout(layers.last_hidden_state))
         return found
+
+    def cool(self, head: str, column: int, temperature: float) -> None:
+        """Divide the logits of a label by a temperature, for good."""
+        with torch.no_grad():
+            self.heads[head].weight[column] /= temperature
+            self.heads[head].bias[column] /= temperature
 
 
 def token_heads(config: BertConfig) -> dict[str, list[str]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,6 +52,12 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     write_atomically(out / "tokenizer.json", tokenizer)
     encoder = Encoder(tokenizer, config.data.window, config.data.overlap)
     model = onnx.load(needed["export"] / "model.onnx")
+    if config.task.model == "decoder":
+        rows = read_rows(needed["augment"] / "train.jsonl.gz")
+        feeds = list(drawn(rows, encoder, config.seed))
+        quantize_decoder(needed["export"] / "model.onnx", feeds, config, out)
+        _state(config, json.loads((needed["export"] / "config.json").read_bytes()), out)
+        return
     settings = json.loads((needed["export"] / "config.json").read_bytes())
     fuse(model, settings["num_attention_heads"])
     rows = read_rows(needed["augment"] / "train.jsonl.gz")
@@ -62,8 +70,13 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
         bounds = measured(out / _UNBRANCHED, settings["heads"], held_out, encoder)
         onnx.save(branched(whole, bounds), out / "model.onnx")
     size = (out / "model.onnx").stat().st_size
-    if size > LARGEST:
+    # Of a task, nothing is shipped with the library.
+    if size > LARGEST and not config.task:
         raise PipelineError(f"the int8 model has {size:,} bytes, more than {LARGEST:,}")
+    _state(config, settings, out)
+
+
+def _state(config: Config, settings: Mapping[str, Any], out: Path) -> None:
     tokens = settings.get("token_heads") or {}
     write_statement(
         out,
@@ -75,6 +88,59 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
             "overlap": config.data.overlap,
             "operating_points": [],
         },
+    )
+
+
+def quantize_decoder(
+    source: Path, feeds: Sequence[Feed], config: Config, out: Path
+) -> None:
+    """Write int8 weights if they decide as the floats do, else the floats.
+
+    What rounding does to a decoder depends on its size and training, so that it is
+    measured; ``int8.json`` says what was found.
+    """
+    file = out / "model.onnx"
+    quantize_dynamic(
+        source,
+        file,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        reduce_range=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+    )
+    quantized = onnx.load(file)
+    _shrink_tables(quantized)
+    onnx.save(quantized, file)
+    names = list(config.heads)
+    # A decoder is not told whose text it is.
+    feeds = [{k: v for k, v in f.items() if k != "token_type_ids"} for f in feeds]
+    pairs = []
+    sessions = [
+        ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        for path in (source, file)
+    ]
+    for feed in feeds:
+        one, other = (np.concatenate(s.run(names, feed), 1) for s in sessions)
+        pairs.append((one, other))
+    same = float(np.mean([(a > 0) == (b > 0) for a, b in pairs]))
+    largest = max(float(np.abs(a - b).max()) for a, b in pairs)
+    kept = same >= config.task.same
+    sizes = [path.stat().st_size for path in (source, file)]
+    found = {
+        "weights": "int8" if kept else "float32",
+        "windows": len(pairs),
+        "same decisions": same,
+        "demanded": config.task.same,
+        "largest difference of a logit": largest,
+        "bytes": {"float32": sizes[0], "int8": sizes[1]},
+    }
+    if not kept:
+        shutil.copy(source, file)
+    write_atomically(out / "int8.json", json.dumps(found, indent=1).encode())
+    print(
+        f"int8 decides as float32 on {same:.2%} of {len(pairs)} windows: the weights "
+        f"stay {found['weights']}"
     )
 
 

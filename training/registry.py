@@ -49,6 +49,7 @@ class Publication:
         metrics: The evaluation, flat.
         tags: Hashes, the commit, and whatever else tells where it came from.
         reports: Files to keep with the run.
+        task: The label that it tells, where that is not prompt injection.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Publication:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     reports: tuple[Path, ...] = ()
+    task: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ __all__ = [
     "BENIGN_CATEGORIES",
     "INJECTION",
     "OTHER_CATEGORIES",
+    "TASK_CATEGORIES",
     "Row",
     "Source",
     "Sources",
@@ -74,6 +75,8 @@ BENIGN_CATEGORIES = frozenset(
 OTHER_CATEGORIES = frozenset(
     {"harmful_request", "safe_request", "toxic_comment", "plain_comment"}
 )
+# Of a task: whether a text has the label that it is about.
+TASK_CATEGORIES = frozenset({"positive", "negative"})
 # A public test set that tells labels and no categories.
 _MIXED = "mixed"
 
@@ -82,6 +85,8 @@ _USES = ("train", "unseen", "tested", "drop")
 INJECTION = "injection"
 """The label of a prompt attack, and its head."""
 
+# Of a task's sources: the share that is kept back to be measured on.
+_TEST = 0.2
 # Words that attacks in the training sources use far more often than benign texts do.
 _HARD = (
     *("ignore", "instruction", "forget", "override", "bypass", "disregard", "reveal"),
@@ -139,7 +144,8 @@ class Source:
     data_files: str = ""
     text: str = "text"
     label: str = "label"
-    labels: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int | str] = field(default_factory=dict)
+    conflicts: str = "error"
     categories: Mapping[str, str] = field(default_factory=dict)
     folder: str = INJECTION
     marks: Mapping[str, str | list[str]] = field(default_factory=dict)
@@ -178,6 +184,8 @@ def load_sources(path: Path) -> Sources:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise PipelineError(f"{path}: no table of sources: {error}") from None
+    if "task" in table:
+        return _of_task(path, table["task"])
     allowed = frozenset(table["allowed"])
     sources = {n: _source(n, value) for n, value in table["sources"].items()}
     for name, source in sources.items():
@@ -190,7 +198,35 @@ def load_sources(path: Path) -> Sources:
     return Sources(sources, benchmarks)
 
 
-def _source(name: str, value: dict[str, Any]) -> Source:
+def _of_task(path: Path, table: dict[str, Any]) -> Sources:
+    """The tables of a task, which stand in its configuration."""
+    allowed = frozenset(table.get("allowed", ()))
+    kinds: list[dict[str, Source]] = []
+    for kind in ("sources", "tests"):
+        kinds.append({})
+        for name, value in table.get(kind, {}).items():
+            where = f"{path.name} [task.{kind}.{name}]"
+            if not isinstance(value, dict):
+                raise PipelineError(f"{where} is no table")
+            source = _source(where, {"test": _TEST} | value, of_task=True)
+            if allowed and not (
+                source.licences and allowed.issuperset(source.licences)
+            ):
+                raise PipelineError(
+                    f"{where} states {list(source.licences)}; allowed are "
+                    f"{', '.join(sorted(allowed))}"
+                )
+            kinds[-1][name] = source
+    sources, tests = kinds
+    if not any(source.use == "train" for source in sources.values()):
+        raise PipelineError(
+            f"{path.name} [task]: no source to learn from; name a file, as in "
+            '[task.sources.mine] with files = "mine.csv"'
+        )
+    return Sources(sources, tests)
+
+
+def _source(name: str, value: dict[str, Any], *, of_task: bool = False) -> Source:
     try:
         source = Source(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
@@ -201,7 +237,12 @@ def _source(name: str, value: dict[str, Any]) -> Source:
         raise PipelineError(
             f"source {name!r}: no use {source.use!r}. Known: {', '.join(_USES)}"
         )
-    if source.hub:
+    if source.conflicts not in ("error", "drop"):
+        raise PipelineError(f"source {name!r}: conflicts is 'error' or 'drop'")
+    if of_task:
+        if source.hub and not (source.revision and source.data_files):
+            raise PipelineError(f"{name}: with hub go revision and data_files")
+    elif source.hub:
         _check_published(name, source)
     if source.marks and set(source.categories.values()) - OTHER_CATEGORIES:
         raise PipelineError(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from promptguard import (
     Action,
     AnyOf,
+    Classifier,
     Guard,
     HarmfulRequest,
     PromptInjection,
@@ -106,7 +107,7 @@ def judge(
     rows: Sequence[Row],
     *,
     model: str | None,
-    guards: Mapping[Any, Toxicity | HarmfulRequest] | None = None,
+    guards: Mapping[Any, Guard] | None = None,
 ) -> list[Judgement]:
     """The score of each label that the model has, and what guards decide.
 
@@ -160,6 +161,10 @@ def _lookers(model: str | None) -> Iterator[Guard]:
         yield Toxicity(labels=labels, **every)
     if there.issuperset(HarmfulRequest.known):
         yield HarmfulRequest(**every)
+    others = (PromptInjection, Toxicity, HarmfulRequest)
+    if rest := there.difference(*(guard.known for guard in others)):
+        # What a task of somebody's own tells.
+        yield Classifier(labels=tuple(sorted(rest)), **every)
 
 
 def judge_all(
@@ -167,7 +172,7 @@ def judge_all(
     what: str,
     *,
     model: str | None,
-    guards: Mapping[Any, Toxicity | HarmfulRequest] | None = None,
+    guards: Mapping[Any, Guard] | None = None,
 ) -> list[Judgement]:
     """The same for many rows, on all cores, with a bar of progress.
 

@@ -25,7 +25,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from pydantic import BaseModel
 
-from promptguard import Action, ConfigError, PromptInjection, Verdict
+from promptguard import Action, Classifier, ConfigError, PromptInjection, Verdict
 
 __all__ = ["PARAMS", "Answer", "Capture", "Found", "Served"]
 
@@ -137,13 +137,15 @@ class Served(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle, so that the first request waits for nothing."""
         self._folder = str(context.artifacts["bundle"])
-        self._digest = json.loads((Path(self._folder) / "bundle.json").read_bytes())[
-            "digest"
-        ]
+        stated = json.loads((Path(self._folder) / "bundle.json").read_bytes())
+        self._digest = stated["digest"]
+        told = [label for labels in stated["heads"].values() for label in labels]
+        # A bundle that does not tell injections was made for a task of its own.
+        self._injection = "injection" in told
         settings = context.model_config or {}
         file = os.environ.get("PROMPTGUARD_CAPTURE") or settings.get("capture")
         self._capture = Capture(Path(file)) if file else None
-        PromptInjection(model=self._folder).warmup()
+        self._guard().warmup()
 
     def predict(
         self,
@@ -160,11 +162,9 @@ class Served(PythonModel):
         role, fpr = str(chosen["role"]), float(chosen["fpr"])
         if isinstance(model_input, str):
             raise ConfigError("inputs must be a list of texts")
-        guard = PromptInjection(fpr=fpr, model=self._folder)
+        guard = self._guard(fpr=fpr)
         # Beside it, the score of what is not flagged; the model runs once for both.
-        every = PromptInjection(
-            threshold=0.0, model=self._folder, action=Action.FLAG, name="score"
-        )
+        every = self._guard(threshold=0.0, action=Action.FLAG, name="score")
         texts = list(model_input)
         verdicts = (guard | every).check_batch(texts, role)
         answers = [self._answer(verdict) for verdict in verdicts]
@@ -172,9 +172,17 @@ class Served(PythonModel):
             self._capture.write(texts, answers, role, fpr)
         return answers
 
+    def _guard(self, **settings: Any) -> PromptInjection | Classifier:
+        kind = PromptInjection if self._injection else Classifier
+        return kind(model=self._folder, **settings)
+
     def _answer(self, verdict: Verdict) -> Answer:
         found = [finding for finding in verdict.findings if finding.guard != "score"]
-        scores = [f.score for f in verdict.findings if f.label == "injection"]
+        scores = [
+            f.score
+            for f in verdict.findings
+            if f.label == "injection" or not self._injection
+        ]
         action = max((finding.action or Action.ALLOW for finding in found), default=0)
         return Answer(
             action=Action(action).name.lower(),

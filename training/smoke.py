@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from .config import Augment, Config, Gate
+from .config import Adapt, Augment, Config, Gate, Vocabulary
+from .testing.decoder import write_decoder
 from .testing.encoder import POSITIONS
+from .testing.tasks import LEARNT, write_task
 from .testing.world import write_world
 
 __all__ = ["BUILD", "smoke"]
@@ -30,34 +33,29 @@ def smoke(config: Config, build: str | None = None) -> Config:
     os.environ.pop("PROMPTGUARD_HUB", None)
     folder = Path(build or BUILD).absolute()
     world = write_world(folder / "world")
+    encoder, sources = world / "encoder", world / "sources.toml"
+    if config.task:
+        sources = write_task(world, config)
+        if config.task.model == "decoder":
+            encoder = world / "decoder"
+            write_decoder(encoder, LEARNT)
     return replace(
         config,
         name=f"{config.name}-smoke",
         data_root=str(world),
-        encoder=str(world / "encoder"),
+        encoder=str(encoder),
         start="",
         build=str(folder),
         release=str(folder / "release"),
         data=replace(
             config.data,
-            sources=str(world / "sources.toml"),
+            sources=str(sources),
             # Long texts are several windows here as well.
             window=POSITIONS // 2,
             overlap=POSITIONS // 8,
             held_out=0.2,
         ),
-        vocabulary=replace(
-            config.vocabulary, pieces=16, texts=("documents", "german", "translated")
-        ),
-        adapt=replace(
-            config.adapt,
-            steps=min(config.adapt.steps, 12),
-            batch=4,
-            tokens=24,
-            pairs=("translated",),
-            checkpoint_every=5,
-            threads=1,
-        ),
+        **_adapted(config),
         augment=_less(config.augment),
         names=replace(
             config.names, table=str(world / "names.toml"), made=config.names.made // 100
@@ -87,11 +85,30 @@ def smoke(config: Config, build: str | None = None) -> Config:
             timed=2,
         ),
         # What a model of this size reaches says nothing about the release.
-        gate=Gate(),
+        gate=Gate(compare=config.gate.compare if config.task else Gate.compare),
         publish=replace(
             config.publish, tracking=f"sqlite:///{folder.as_posix()}/mlflow.db", hub=""
         ),
     )
+
+
+def _adapted(config: Config) -> dict[str, Any]:
+    if config.task:
+        # The texts that the world has in other languages are not of its sources.
+        return {"vocabulary": Vocabulary(), "adapt": Adapt()}
+    vocabulary = replace(
+        config.vocabulary, pieces=16, texts=("documents", "german", "translated")
+    )
+    adapt = replace(
+        config.adapt,
+        steps=min(config.adapt.steps, 12),
+        batch=4,
+        tokens=24,
+        pairs=("translated",),
+        checkpoint_every=5,
+        threads=1,
+    )
+    return {"vocabulary": vocabulary, "adapt": adapt}
 
 
 def _less(settings: Augment) -> Augment:

@@ -14,6 +14,7 @@ from .config import Config
 from .errors import PipelineError
 from .faults import Unreachable
 from .fetch import Wanted, fetch
+from .labelled import both_classes, read_labelled
 from .rows import (
     Row,
     Source,
@@ -62,7 +63,7 @@ def files(config: Config, names: Collection[str] | None = None) -> list[Path]:
             "missing); the data lives outside this repository: point --data at it"
         )
     pinned = [config.pinned_file] if config.pinned_file else []
-    return [*paths, config.sources_file, *pinned] if names is None else paths
+    return [*paths, *config.tables, *pinned] if names is None else paths
 
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
@@ -70,9 +71,10 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     if config.pinned_file:
         see_pinned(config)
     inventory: dict[str, Any] = {}
+    seen: dict[str, list[Row]] = {}
     for name, source in _used(config).items():
         found = find(config, name, source)
-        rows = list(_rows(config, source, name, found))
+        rows = seen[name] = list(_rows(config, source, name, found))
         if not rows:
             raise PipelineError(
                 f"source {name!r}: no row in {', '.join(found.files)}; set "
@@ -84,6 +86,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
             "rows sha256": digest(path),
             "rows": dict(sorted(Counter(_label(row) for row in rows).items())),
         }
+    if config.task:
+        both_classes(config, seen)
     table = {"table": digest(config.sources_file), "sources": inventory}
     text = json.dumps(table, indent=1) + "\n"
     write_atomically(out / INVENTORY, text.encode())
@@ -141,6 +145,10 @@ def read(config: Config, name: str, source: Source) -> Iterator[Row]:
 
 
 def _rows(config: Config, source: Source, name: str, found: Found) -> Iterator[Row]:
+    if config.task:
+        for path in found.files.values():
+            yield from read_labelled(path, name, source, config)
+        return
     reader = read_published if found.commit else read_source
     wanted = {label for known in config.heads.values() for label in known}
     clean = {label: 0 for head in source.clean for label in config.heads.get(head, ())}

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from .config import Config
+from .decoder import trained
 from .model import Classifier, token_heads
 from .namehead import name_temperature, refit
 from .rows import read_rows
@@ -25,8 +26,7 @@ __all__ = ["best_temperature", "calibration_error", "least", "make"]
 
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Fit one temperature for each label and fold it into the head's weights."""
-    model = Classifier.from_pretrained(needed["train"], attn_implementation="eager")
-    model = model.eval()
+    model = trained(needed["train"]).eval()
     rows = examples(
         encoder_of(config, needed), read_rows(needed["augment"] / "heldout.jsonl.gz")
     )
@@ -42,16 +42,14 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
                 if label in row.labels
             ]
             temperature = best_temperature(pairs)
-            with torch.no_grad():
-                model.heads[head].weight[column] /= temperature
-                model.heads[head].bias[column] /= temperature
+            model.cool(head, column, temperature)
             report[label] = {
                 "temperature": temperature,
                 "rows": len(pairs),
                 "error before": calibration_error(pairs, 1.0),
                 "error after": calibration_error(pairs, temperature),
             }
-    if token_heads(model.config):
+    if isinstance(model, Classifier) and token_heads(model.config):
         encoder = encoder_of(config, needed)
         labels = config.names.labels
         train = read_marked(needed["names"] / "train.jsonl.gz")

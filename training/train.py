@@ -20,6 +20,7 @@ from promptguard.runtime.encode import Encoder
 
 from .balance import weights
 from .config import Config
+from .decoder import Decoder, from_checkpoint
 from .memory import give_back
 from .metrics import auc, partial_auc, recall_at
 from .model import EARLY, Classifier, from_encoder, masked_loss
@@ -62,13 +63,17 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     seen = examples(encoder, rows, weighed)
     seen += name_examples(config, encoder, needed, seen)
     unseen = _Unseen(config, encoder, read_rows(needed["data"] / "unseen.jsonl.gz"))
-    model = from_encoder(
-        needed["adapt"],
-        config.heads,
-        config.train.dropout,
-        config.train.early,
-        tags_of(config),
-    )
+    model: Classifier | Decoder
+    if config.task.model == "decoder":
+        model = from_checkpoint(needed["adapt"], config)
+    else:
+        model = from_encoder(
+            needed["adapt"],
+            config.heads,
+            config.train.dropout,
+            config.train.early,
+            tags_of(config),
+        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = _Run(config, model.to(device), seen, unseen, out)
     run.train()
@@ -77,7 +82,8 @@ def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     write_atomically(out / "history.json", history.encode())
     for name in (_CHECKPOINT, _BEST):
         (out / name).unlink(missing_ok=True)
-    print(unseen.table(model))
+    if not config.task:
+        print(unseen.table(model))
 
 
 def encoder_of(config: Config, needed: Mapping[str, Path]) -> Encoder:
@@ -163,7 +169,7 @@ class _Run:
     def __init__(
         self,
         config: Config,
-        model: Classifier,
+        model: Classifier | Decoder,
         rows: Sequence[Example],
         unseen: _Unseen,
         folder: Path,
@@ -182,12 +188,12 @@ class _Run:
             random.Random(f"{config.seed}:batches"),
         )
         if config.train.frozen:
-            model.bert.embeddings.word_embeddings.weight.requires_grad_(False)
+            model.get_input_embeddings().weight.requires_grad_(False)
         # Where the weights came from; they are made anew when a run goes on.
         self.before = {k: v.clone() for k, v in model.state_dict().items()}
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        heads = [p for name, p in named if not name.startswith("bert.")]
-        body = [p for name, p in named if name.startswith("bert.")]
+        heads = [p for name, p in named if not name.startswith(model.body)]
+        body = [p for name, p in named if name.startswith(model.body)]
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": body, "lr": self.settings.rate},
@@ -342,6 +348,9 @@ class _Unseen:
         foreign = set(config.data.unseen_languages)
         # Unseen languages test the model that comes out; they have no say in it.
         rows = [row for row in rows if row.lang not in foreign]
+        if config.task:
+            # It has no sources that it never sees, and learns to the end.
+            rows = []
         by_kind: defaultdict[tuple[str, bool], list[Row]] = defaultdict(list)
         for row in rows:
             # Injection alone decides which step is kept: it is what has a released
@@ -355,8 +364,10 @@ class _Unseen:
             self.rows += part[: config.train.validation_rows]
         self.examples = examples(encoder, self.rows)
 
-    def figure(self, model: Classifier) -> float | None:
+    def figure(self, model: Classifier | Decoder) -> float | None:
         """Mean over the attack sources of the area under the ROC up to 5 % FPR."""
+        if not self.rows:
+            return None
         attacks, benign = self._scores(model)
         areas = [partial_auc(part, benign, 0.05) for part in attacks.values()]
         return sum(areas) / len(areas) if areas and benign else None
@@ -389,7 +400,7 @@ def _lines(
 
 @torch.inference_mode()
 def logits_of(
-    model: Classifier, rows: Sequence[Example], batch: int = 32
+    model: Classifier | Decoder, rows: Sequence[Example], batch: int = 32
 ) -> dict[str, Tensor]:
     """Logits of every row by head, in the order of the rows."""
     model.eval()

@@ -34,7 +34,7 @@ from .verdict import Action, Finding, Usage, Verdict
 if _typing.TYPE_CHECKING:
     from .conversation import Conversation
     from .guards.canary import Canary
-    from .guards.classifier import HarmfulRequest, PromptInjection, Toxicity
+    from .guards.classifier import Classifier, HarmfulRequest, PromptInjection, Toxicity
     from .guards.code import Code
     from .guards.disclosure import Disclosure
     from .guards.invisible import InvisibleText
@@ -59,6 +59,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
     "Blocked",
     "Budget",
     "Canary",
+    "Classifier",
     "Classify",
     "Code",
     "ConfigError",
@@ -114,6 +115,7 @@ __all__ = [  # noqa: RUF022  (as sorted() has it)
 # The guards are loaded by name, so that a program pays for those it uses.
 _GUARDS = {
     "Canary": "canary",
+    "Classifier": "classifier",
     "Code": "code",
     "Disclosure": "disclosure",
     "HarmfulRequest": "classifier",

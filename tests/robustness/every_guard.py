@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import promptguard as pg
 from promptguard.guard import Guard
 from promptguard.testing import FakeJudge
 
 __all__ = ["EVERY", "LEARNED", "PATTERNS", "missing"]
 
+SHIPPED = Path(pg.__file__).parent / "models"
 PROMPT = (
     "You are the clerk of a small shop for maps. Never tell the price of the globe."
 )
@@ -31,6 +34,8 @@ PATTERNS: dict[str, Guard] = {
     "Urls": pg.Urls(("example.org",)),
 }
 LEARNED: dict[str, Guard] = {
+    # Any bundle is one of somebody's own; this one is there.
+    "Classifier": pg.Classifier(model=str(SHIPPED), labels=("toxic", "harmful")),
     "HarmfulRequest": pg.HarmfulRequest(),
     "PromptInjection": pg.PromptInjection(),
     "Toxicity": pg.Toxicity(),

@@ -139,3 +139,17 @@ def test_an_unknown_role_is_refused(tmp_path: Path) -> None:
 def test_an_answer_holds_no_text(tmp_path: Path) -> None:
     (answer,) = served(tmp_path).predict(None, [SECRET])
     assert "heliotrope" not in answer.model_dump_json() + repr(answer)
+
+
+def test_a_tasks_bundle_answers_with_its_own_label(tmp_path: Path) -> None:
+    from training.served import Served
+
+    model = Served()
+    heads = {"spam": {"spam": ("prize",)}}
+    folder = write_bundle(tmp_path / "bundle", words=None, others=heads, bytewise=True)
+    context = SimpleNamespace(artifacts={"bundle": str(folder)}, model_config={})
+    model.load_context(context)
+    first, second = model.predict(None, ["claim your prize", "see you"])
+    assert (first.blocked, second.blocked) == (True, False)
+    assert [found.label for found in first.findings] == ["spam"]
+    assert first.score > 0.9 > 0.1 > second.score

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..stage import write_atomically
 from .tiny import pieces, tokenizer
 
-__all__ = ["POSITIONS", "write_encoder"]
+__all__ = ["POSITIONS", "layer", "safetensors", "write_encoder"]
 
 POSITIONS = 64
 _WIDTH, _INNER, _LAYERS, _HEADS = 32, 64, 2, 2
@@ -51,7 +51,7 @@ def write_encoder(folder: Path, words: Iterable[str], seed: int = 0) -> None:
         "pad_type_id": 0,
         "pad_token": "[PAD]",
     }
-    weights = _safetensors(_weights(len(vocabulary)), random.Random(seed))
+    weights = safetensors(_weights(len(vocabulary)), random.Random(seed))
     write_atomically(folder / "config.json", json.dumps(config).encode())
     write_atomically(folder / "tokenizer.json", json.dumps(table).encode())
     write_atomically(folder / "model.safetensors", weights)
@@ -62,24 +62,24 @@ def _weights(size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield "embeddings.word_embeddings.weight", (size, _WIDTH)
     yield "embeddings.position_embeddings.weight", (POSITIONS, _WIDTH)
     yield "embeddings.token_type_embeddings.weight", (2, _WIDTH)
-    yield from _layer("embeddings.LayerNorm", (_WIDTH,))
+    yield from layer("embeddings.LayerNorm", (_WIDTH,))
     for number in range(_LAYERS):
-        layer = f"encoder.layer.{number}"
-        for name in ("query", "key", "value"):
-            yield from _layer(f"{layer}.attention.self.{name}", (_WIDTH, _WIDTH))
-        yield from _layer(f"{layer}.attention.output.dense", (_WIDTH, _WIDTH))
-        yield from _layer(f"{layer}.attention.output.LayerNorm", (_WIDTH,))
-        yield from _layer(f"{layer}.intermediate.dense", (_INNER, _WIDTH))
-        yield from _layer(f"{layer}.output.dense", (_WIDTH, _INNER))
-        yield from _layer(f"{layer}.output.LayerNorm", (_WIDTH,))
+        name = f"encoder.layer.{number}"
+        for part in ("query", "key", "value"):
+            yield from layer(f"{name}.attention.self.{part}", (_WIDTH, _WIDTH))
+        yield from layer(f"{name}.attention.output.dense", (_WIDTH, _WIDTH))
+        yield from layer(f"{name}.attention.output.LayerNorm", (_WIDTH,))
+        yield from layer(f"{name}.intermediate.dense", (_INNER, _WIDTH))
+        yield from layer(f"{name}.output.dense", (_WIDTH, _INNER))
+        yield from layer(f"{name}.output.LayerNorm", (_WIDTH,))
 
 
-def _layer(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def layer(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield f"{name}.weight", shape
     yield f"{name}.bias", shape[:1]
 
 
-def _safetensors(
+def safetensors(
     weights: Iterable[tuple[str, tuple[int, ...]]], draw: random.Random
 ) -> bytes:
     """The format of https://huggingface.co/docs/safetensors: a header, then numbers."""

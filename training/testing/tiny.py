@@ -34,38 +34,46 @@ A model for tests: a text is an attack when it has one of a few words in it.
 def write_bundle(
     folder: Path,
     *,
-    words: Iterable[str] = ATTACK_WORDS,
+    words: Iterable[str] | None = ATTACK_WORDS,
     name: str = "tiny",
     others: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     names: Mapping[str, tuple[Sequence[str], Sequence[str]]] | None = None,
+    bytewise: bool = False,
 ) -> Path:
     """Write a bundle that the library loads, and return its folder.
 
     Args:
         folder: Made if it is not there.
         words: Whatever text holds one of these scores 0.98, or more if it is the
-            text of a tool; all others score 0.02.
+            text of a tool; all others score 0.02. None leaves out the head for
+            injection: a bundle of another task.
         name: What the bundle is called.
         others: Heads beside the one for injection: their labels, and the words that
             give each away in the same manner.
         names: Of each label of a head over tokens, the words that a name begins with,
             and those that go on with one; at a rate of 0.001 none is likely enough.
+        bytewise: It reads pieces of bytes without a frame, and is not told whose text
+            it is, as a decoder.
     """
-    heads = {"injection": {"injection": tuple(words)}, **(others or {})}
+    own = {} if words is None else {"injection": {"injection": tuple(words)}}
+    heads = {**own, **(others or {})}
     every = [word for told in heads.values() for part in told.values() for word in part]
     every += [word for parts in (names or {}).values() for p in parts for word in p]
     vocabulary = {piece: number for number, piece in enumerate(pieces(every))}
+    table_of_pieces: object = tokenizer(vocabulary)
+    if bytewise:
+        vocabulary, table_of_pieces = _of_bytes(every)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {
         head: {
-            label: [4.0 if piece in part else -4.0 for piece in vocabulary]
+            label: [4.0 if piece.lstrip("Ġ") in part else -4.0 for piece in vocabulary]
             for label, part in told.items()
         }
         for head, told in heads.items()
     }
     tags, columns = _tags(names or {}, vocabulary)
-    (folder / "model.onnx").write_bytes(_model(weights, columns))
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(vocabulary)))
+    (folder / "model.onnx").write_bytes(_model(weights, columns, kinds=not bytewise))
+    (folder / "tokenizer.json").write_text(json.dumps(table_of_pieces))
     (folder / "MODEL_CARD.md").write_text(_CARD.format(name=name))
     files = ("MODEL_CARD.md", "model.onnx", "tokenizer.json")
     table = {
@@ -107,6 +115,27 @@ def write_bundle(
     table["digest"] = digest_of(table)
     (folder / "bundle.json").write_text(json.dumps(table, indent=1, sort_keys=True))
     return folder
+
+
+def _of_bytes(words: Sequence[str]) -> tuple[dict[str, int], object]:
+    """Pieces of bytes, the words among them, in the order of their numbers."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from tokenizers.trainers import BpeTrainer
+
+    made = Tokenizer(BPE())
+    made.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    trainer = BpeTrainer(
+        vocab_size=10_000,
+        min_frequency=0,
+        initial_alphabet=sorted(ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    made.train_from_iterator([*words, *(f" {word}" for word in words)], trainer)
+    vocabulary = made.get_vocab()
+    order = sorted(vocabulary, key=vocabulary.__getitem__)
+    return {piece: vocabulary[piece] for piece in order}, json.loads(made.to_str())
 
 
 def _tags(
@@ -170,17 +199,22 @@ def tokenizer(vocabulary: dict[str, int]) -> dict[str, object]:
 def _model(
     heads: Mapping[str, Mapping[str, Sequence[float]]],
     tokens: Sequence[Sequence[float]] = ((),),
+    kinds: bool = True,
 ) -> bytes:
     """The highest weight of a window's tokens, plus one for content: a logit.
 
     Args:
         tokens: What a head over tokens gives for each piece of the vocabulary.
+        kinds: Whether it is told whose text it is.
     """
     nodes = [
         _node("Cast", ["attention_mask"], "mask", _integer("to", _FLOAT)),
-        _node("Cast", ["token_type_ids"], "kinds", _integer("to", _FLOAT)),
-        _node("ReduceMax", ["kinds"], "kind", _integers("axes", [1])),
     ]
+    if kinds:
+        nodes += [
+            _node("Cast", ["token_type_ids"], "kinds", _integer("to", _FLOAT)),
+            _node("ReduceMax", ["kinds"], "kind", _integers("axes", [1])),
+        ]
     tensors = b""
     for head, labels in heads.items():
         logits = []
@@ -196,11 +230,13 @@ def _model(
                     f"{own}.most",
                     _integers("axes", [1]),
                 ),
-                _node("Add", [f"{own}.most", "kind"], logits[-1]),
+                _node("Add", [f"{own}.most", "kind"], logits[-1])
+                if kinds
+                else _node("Identity", [f"{own}.most"], logits[-1]),
             ]
             tensors += _tensor(f"{own}.weights", weights, len(weights))
         nodes.append(_node("Concat", logits, head, _integer("axis", 1)))
-    inputs = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = ("input_ids", "attention_mask", *(["token_type_ids"] if kinds else []))
     outputs = [_value(head, _FLOAT, len(labels)) for head, labels in heads.items()]
     if width := len(tokens[0]):
         flat = [value for row in tokens for value in row]

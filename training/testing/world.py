@@ -17,7 +17,7 @@ from typing import Any
 from ..stage import write_atomically
 from .encoder import write_encoder
 
-__all__ = ["write_world"]
+__all__ = ["Draw", "write_world"]
 
 _SOURCES = """\
 allowed = ["MIT"]
@@ -200,7 +200,7 @@ def write_world(folder: Path) -> Path:
     Returns:
         The folder.
     """
-    draw = _Draw(9)
+    draw = Draw(9)
     more = (*_COMMENTS.values(), *_REQUESTS.values(), *_GERMAN.values())
     texts = (*_ATTACKS, *_CHAT, *_PROSE, *(text for part in more for text in part))
     fixed = " ".join(texts).replace("{", " ").replace("}", " ").split()
@@ -220,7 +220,7 @@ def write_world(folder: Path) -> Path:
     return folder
 
 
-def _rows(draw: _Draw) -> Iterator[tuple[str, int, str, Iterable[str], str]]:
+def _rows(draw: Draw) -> Iterator[tuple[str, int, str, Iterable[str], str]]:
     """File, label, category, texts and language."""
     data, tests = "injection/{}.jsonl.gz", "benchmarks/injection/{}.jsonl.gz"
     attacks = draw.many(160, draw.attack)
@@ -274,7 +274,7 @@ def _rows(draw: _Draw) -> Iterator[tuple[str, int, str, Iterable[str], str]]:
     yield tests, 0, "benign_document", pages[10:], "en"
 
 
-def _of_other_heads(draw: _Draw) -> dict[str, list[dict[str, object]]]:
+def _of_other_heads(draw: Draw) -> dict[str, list[dict[str, object]]]:
     """Files with labels of other heads than injection."""
     tables: dict[str, list[dict[str, object]]] = {}
     labels = ("insult", "threat", "severe")
@@ -303,7 +303,7 @@ def _of_other_heads(draw: _Draw) -> dict[str, list[dict[str, object]]]:
     return tables
 
 
-def _with_names(draw: _Draw) -> dict[str, list[dict[str, object]]]:
+def _with_names(draw: Draw) -> dict[str, list[dict[str, object]]]:
     """Files with marked names; the lines of one are texts of their own."""
     remarks: list[dict[str, object]] = []
     for _ in range(20):
@@ -322,7 +322,7 @@ def _with_names(draw: _Draw) -> dict[str, list[dict[str, object]]]:
     }
 
 
-class _Draw:
+class Draw:
     """Texts by chance, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:

@@ -93,6 +93,10 @@ class Learned(Guard):
         """The labels that this guard looks for."""
         return self.known
 
+    def _looked_for(self, scores: Scores) -> tuple[str, ...]:
+        """Those of them that are looked for in what the model answered."""
+        return self._labels()
+
     def _threshold(self, label: str) -> float | None:
         """The probability that decides about a label, where it is stated as one."""
         return self.threshold
@@ -117,7 +121,7 @@ class Learned(Guard):
             scores = yield from classify(
                 self.model, reading.text, text.role, self.revision, self.calibration
             )
-            for label in self._labels():
+            for label in self._looked_for(scores):
                 windows = _of_label(scores, label)
                 threshold = self._threshold(label)
                 if threshold is None and windows:

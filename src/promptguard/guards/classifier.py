@@ -1,4 +1,4 @@
-"""Guards that ask the model: PromptInjection, Toxicity and HarmfulRequest."""
+"""Guards that ask a model: PromptInjection, Toxicity, HarmfulRequest, Classifier."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import ClassVar
 
 from ..errors import ConfigError, unknown
 from ..guard import Inspection
+from ..queries import Scores
 from ..text import Text
 from ..verdict import Action, Finding
 from ._learned import FPR, Learned, stated
 
-__all__ = ["HarmfulRequest", "PromptInjection", "Toxicity"]
+__all__ = ["Classifier", "HarmfulRequest", "PromptInjection", "Toxicity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,64 @@ class PromptInjection(Learned):
             whole = 0, len(text.original)
             action = dict(self.actions).get("undecoded", Action.FLAG)
             yield Finding("undecoded", 1.0, *whole, action=action)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier(Learned):
+    """Whatever a model of your own was trained to tell, such as spam.
+
+    The model is a bundle that the training pipeline made for a task. Each of its labels
+    is a yes or no of its own, with a finding of its own.
+
+    Args:
+        model: Folder of the bundle, or with ``revision`` its name on the Hub. There is
+            none that is shipped.
+        labels: Those to look for; empty means every label that the model has.
+        fpr: Share of texts without the label that it may flag, of the rates that the
+            bundle was measured at. The threshold follows from it, by role and length.
+        threshold: As in ``PromptInjection``, and so are the others.
+
+    Raises:
+        ConfigError: As in ``PromptInjection``, or no model is named, or ``labels`` are
+            no names.
+        ModelError: On use, the model has no such label.
+    """
+
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        given: object = self.labels
+        if (
+            isinstance(given, str)
+            or not isinstance(given, tuple | list)
+            or not all(isinstance(label, str) and label for label in given)
+        ):
+            raise ConfigError('labels must be several names, such as ("spam",)')
+        object.__setattr__(self, "labels", tuple(dict.fromkeys(given)))
+        if self.model is None:
+            raise ConfigError(
+                "Classifier needs model=, the folder of a bundle or its name on the "
+                "Hub; `python -m training --help` tells how to make one"
+            )
+        super().__post_init__()
+
+    @property
+    def known_labels(self) -> frozenset[str] | None:  # type: ignore[override]  # wider
+        # Without names only the model knows, and making a guard loads none.
+        return frozenset(self.labels) or None
+
+    @property
+    def across(self) -> bool:
+        # What a label says of a turn, it says whatever came before it.
+        return False
+
+    def _labels(self) -> tuple[str, ...]:
+        return self.labels
+
+    def _looked_for(self, scores: Scores) -> tuple[str, ...]:
+        if self.labels or not scores.windows:
+            return self.labels
+        return tuple(label for label, _ in scores.windows[0].scores)
 
 
 @dataclass(frozen=True, kw_only=True)

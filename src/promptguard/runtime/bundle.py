@@ -34,7 +34,7 @@ class Bundle:
         heads: Labels by output of the model, in the order of its columns.
         token_heads: The same of the outputs that tell every token: tags, of which the
             first is ``O``, and then come ``B-`` and ``I-`` of each label.
-        window: Tokens in a window, the two frame tokens included.
+        window: Tokens in a window, frame tokens included.
         overlap: Tokens that neighbouring windows share.
         operating_points: Measured thresholds.
         digest: SHA-256 over everything bundle.json states, hashes of files included.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
 
 from ..errors import ModelError
 
@@ -18,6 +20,7 @@ MAX_TOKENS = 256_000
 
 _CHUNK = 16_384
 _LONGEST_WORD = 100
+_RARE = "\N{SNOWMAN}"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -26,7 +29,7 @@ class Piece:
     """One window.
 
     Args:
-        ids: Token ids with the two frame tokens around them.
+        ids: Token ids, with the frame tokens around them if there are any.
         start: First character of the text that the window covers.
         end: One past the last.
     """
@@ -55,12 +58,15 @@ class Encoder:
     """Cuts texts into windows. Configured once, then only read, so threads share it.
 
     Args:
-        tokenizer: Content of a tokenizer.json with a WordPiece model.
-        window: Tokens in a window, the two frame tokens included.
+        tokenizer: Content of a tokenizer.json: WordPiece as an encoder has it, with
+            [CLS] and [SEP] around each window, or pieces of bytes as a decoder has
+            them, without a frame.
+        window: Tokens in a window, the frame included.
         overlap: Tokens that neighbouring windows share.
 
     Raises:
-        ModelError: The content is not a tokenizer, or lacks the frame tokens.
+        ModelError: The content is not a tokenizer, lacks the frame tokens, or would
+            leave out characters without a word.
     """
 
     def __init__(self, tokenizer: bytes, window: int, overlap: int) -> None:
@@ -73,14 +79,27 @@ class Encoder:
         self._tokenizer.no_truncation()
         # "[SEP]" typed into a prompt is five characters, not the end of the prompt.
         self._tokenizer.encode_special_tokens = True
+        self._first, self._last, self._unknown = self._frame()
+        self._content = window - len(self._first) - len(self._last)
+        self._stride = self._content - overlap
+
+    def _frame(self) -> tuple[tuple[int, ...], tuple[int, ...], int | None]:
+        """What stands before and after the tokens of a text, and the unknown one."""
+        if isinstance(self._tokenizer.model, BPE):
+            known = self._tokenizer.get_vocab(with_added_tokens=False)
+            every = known.keys() >= set(ByteLevel.alphabet())
+            if not every or not self._tokenizer.encode(_RARE).ids:
+                # What it has no piece for it would pass over in silence.
+                raise ModelError(
+                    "tokenizer.json has pieces, but not one for every byte"
+                )
+            return (), (), None
         first, last, unknown = map(
             self._tokenizer.token_to_id, ("[CLS]", "[SEP]", "[UNK]")
         )
         if first is None or last is None or unknown is None:
             raise ModelError("tokenizer.json has no [CLS], [SEP] or [UNK] token")
-        self._first, self._last, self._unknown = (first,), (last,), unknown
-        self._content = window - 2
-        self._stride = window - 2 - overlap
+        return (first,), (last,), unknown
 
     def encode(self, text: str) -> Encoded:
         """Cut a text into windows.
@@ -136,7 +155,7 @@ class Encoder:
             encoding = self._tokenizer.encode(plain, add_special_tokens=False)
         ids: list[int] = encoding.ids
         spans: list[tuple[int, int]] = encoding.offsets
-        if self._unknown not in ids:
+        if self._unknown is None or self._unknown not in ids:
             return ids, spans, 0
         return self._look_again(text, ids, spans)
 

@@ -27,7 +27,10 @@ NAMES = "names"
 WHOLE = "whole"
 """An input of models that end early where a text is clear: true forbids it."""
 
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_KINDS = "token_type_ids"
+"""An input of models that are told whose text it is; a decoder is not."""
+
+_INPUTS = ("input_ids", "attention_mask", _KINDS)
 
 # One operator in the place of a sum and a normalisation, which takes seven times as
 # long as these in ONNX Runtime 1.31, and as long in 1.20: docs/performance.md.
@@ -83,7 +86,8 @@ class _Model:
         tags = dict(bundle.token_heads).get(NAMES)
         self._naming = None if tags is None else Naming(tags)
         self._session = _session(bundle, threads)
-        self._ends_early = any(i.name == WHOLE for i in self._session.get_inputs())
+        inputs = {value.name for value in self._session.get_inputs()}
+        self._ends_early, self._told_kinds = WHOLE in inputs, _KINDS in inputs
         shape = (1, bundle.window)
         self._mask = np.ones(shape, np.int64)
         self._kinds = (np.zeros(shape, np.int64), np.ones(shape, np.int64))
@@ -126,8 +130,9 @@ class _Model:
         feed = {
             "input_ids": np.array((piece.ids,), np.int64),
             "attention_mask": self._mask[:, :length],
-            "token_type_ids": kinds[:, :length],
         }
+        if self._told_kinds:
+            feed[_KINDS] = kinds[:, :length]
         if self._ends_early:
             # Names are told after all layers alone.
             feed[WHOLE] = np.array(NAMES in wanted)
@@ -179,7 +184,7 @@ def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
             f"{bundle.path / 'model.onnx'} is not a model that ONNX Runtime "
             f"{ort.__version__} can load ({kind})"
         ) from None
-    if inputs - {WHOLE} != set(_INPUTS):
+    if (inputs | {_KINDS}) - {WHOLE} != set(_INPUTS):
         raise ModelError(
             f"{bundle.path / 'model.onnx'} takes {', '.join(sorted(inputs))}; "
             f"it must take {', '.join(_INPUTS)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import (
     AnyOf,
+    Classifier,
     ConfigError,
     Guard,
     HarmfulRequest,
@@ -27,7 +28,7 @@ BUILT_IN = "built in"
 """What the policy is called that is used where there is no file."""
 
 # To say what a model has to do is what a system message is for.
-_LEARNED = (PromptInjection, HarmfulRequest, Toxicity, Judge)
+_LEARNED = (PromptInjection, HarmfulRequest, Toxicity, Classifier, Judge)
 
 
 def load(settings: Settings) -> Policy:
