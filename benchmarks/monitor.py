@@ -30,31 +30,31 @@ from pathlib import Path
 import promptguard as pg
 from promptguard.measure.figures import wilson
 from promptguard.monitor import Labels, Profile, Sample, compare
-from promptguard.monitor.sample import Builder, Text
+from promptguard.monitor.samples import Builder, Text
 from promptguard.records import Checked, Latency, Record, Said
 from promptguard.traffic import Writer
 from report import Row, arguments, publish
 
 # Of each, so many texts: what a service for people and its agents may see.
 USUAL = {
-    "injection/clinc_oos": 900,
-    "injection/banking77": 900,
-    "injection/human_instructions": 600,
-    "injection/prompttensor": 900,
-    "injection/t0_open": 700,
-    "injection/gsm8k": 600,
-    "injection/bfcl": 600,
-    "injection/neuralchemy": 300,
+    "injection/clinc_oos": 700,
+    "injection/banking77": 700,
+    "injection/human_instructions": 500,
+    "injection/prompttensor": 500,
+    "injection/t0_open": 400,
+    "injection/gsm8k": 400,
+    "injection/bfcl": 400,
+    "injection/neuralchemy": 200,
 }
 # Other words, of the same language.
-OTHER = {"injection/recipes": 340, "injection/gpteacher_roleplay": 700}
-ATTACKS = {"injection/trustairlab_jailbreak": 500}
-# Translations of the sources that are among the usual ones are not drift of topic only.
-LANGUAGES = {"injection/mgsm": 2500, "injection/ud_pud": 1500}
+OTHER = {"injection/recipes": 300, "injection/gpteacher_roleplay": 300}
+ATTACKS = {"injection/trustairlab_jailbreak": 200}
+# Of these, the texts in Spanish.
+LANGUAGES = {"injection/mgsm": 250, "injection/ud_pud": 111, "injection/xquad": 490}
 SPANISH = "es"
 SIZE = 500
 RUNS = 100
-MOST_CHARACTERS = 4000
+MOST_CHARACTERS = 1000
 RECALL = "injection"
 
 
@@ -67,30 +67,31 @@ def texts_of(data: Path, name: str) -> list[dict[str, object]]:
 class Pool:
     """Texts by kind, read once; windows are drawn of them."""
 
-    def __init__(self, data: Path, *, few: bool) -> None:
+    def __init__(self, data: Path) -> None:
         self._guard = pg.PromptInjection(action=pg.Action.FLAG)
         self._builder = Builder("pool")
         self._words: dict[int, str] = {}
         self.rows: dict[str, list[int]] = {}
         self.truth: dict[int, bool] = {}
         draw = random.Random(0)
-        share = 8 if few else 1
         for kind, sources in (
             ("usual", USUAL),
             ("other", OTHER),
             ("attacks", ATTACKS),
-            ("languages", LANGUAGES),
+            (SPANISH, LANGUAGES),
         ):
             for name, count in sources.items():
                 found = texts_of(data, name)
+                if kind == SPANISH:
+                    found = [row for row in found if row["lang"] == SPANISH]
                 draw.shuffle(found)
-                for row in found[: count // share]:
-                    where = kind if kind != "languages" else str(row["lang"])
-                    self.add(where, str(row["text"]), bool(row["label"]))
-        # Each word of every second is another: the same texts, in words of others.
-        words = sorted({w for t in self._words.values() for w in re.findall(r"\w+", t)})
-        for row in [*self.rows["usual"]]:
-            if len(self.rows.get("half the words", ())) >= 2500 // share:
+                for row in found[:count]:
+                    self.add(kind, str(row["text"]), bool(row["label"]))
+        # Every second word is another one of the pool: it reads no longer as before.
+        english = (self._words[n] for n in self.rows["usual"] + self.rows["other"])
+        words = sorted({word for text in english for word in re.findall(r"\w+", text)})
+        for row in draw.sample(self.rows["usual"], len(self.rows["usual"])):
+            if len(self.rows.get("half the words", ())) >= 700:
                 break
             text = re.sub(
                 r"\w+",
@@ -316,7 +317,7 @@ def main() -> None:
         publish("monitor-report", "Monitoring: the report", {"Report": rows}, chosen)
         return
     runs = 10 if chosen.quick else chosen.runs
-    pool = Pool(chosen.data, few=False)
+    pool = Pool(chosen.data)
     sections = {
         "Windows of 500 requests, a reference of 500": detection(pool, runs, SIZE),
         "A reference of 2,000, saved as a profile": detection(

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .comparing import compare
     from .labels import Labels
-    from .page import page
+    from .pages import page
     from .profile import Profile
     from .reading import sample
     from .report import Check, Quality, Report, Share
-    from .sample import Sample
+    from .samples import Sample
     from .thresholds import Thresholds
     from .tracking import log
 
@@ -42,8 +42,8 @@ __all__ = [
 
 _WHERE = {"compare": "comparing", "log": "tracking", "sample": "reading"}
 _WHERE |= {name: "report" for name in ("Check", "Quality", "Report", "Share")}
-_WHERE |= {"Labels": "labels", "Profile": "profile", "Sample": "sample"}
-_WHERE |= {"Thresholds": "thresholds", "page": "page"}
+_WHERE |= {"Labels": "labels", "Profile": "profile", "Sample": "samples"}
+_WHERE |= {"Thresholds": "thresholds", "page": "pages"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from .features import CHARACTERS, WORDS
 from .figures import Floats
 from .profile import COVERAGES, SCORES, Found, Side
 from .report import Histogram
-from .sample import Sample
+from .samples import Sample
 from .separating import separate
 from .thresholds import Thresholds
 
@@ -150,7 +150,7 @@ def histograms(group: str, reference: Side, side: Side) -> Iterator[Histogram]:
         names = sorted(
             {*one, *other}, key=lambda n: (-one.get(n, 0), -other.get(n, 0), n)
         )
-        if names:
+        if len(names) > 1:
             pair = [
                 np.array([of.get(n, 0) for n in names[:12]], float)
                 for of in (one, other)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .profile import Profile
     from .report import Report
-    from .sample import Sample
+    from .samples import Sample
 
 __all__ = ["add_commands"]
 
@@ -181,7 +181,7 @@ def _write(report: Report, chosen: argparse.Namespace) -> None:
         if chosen.json is not None:
             _file(chosen.json, data)
     if chosen.html is not None:
-        from .page import page
+        from .pages import page
 
         _file(chosen.html, page(report))
     if chosen.mlflow is not None:

@@ -14,7 +14,7 @@ from .figures import holm
 from .labels import Labelled, Labels
 from .profile import Profile, Side
 from .report import VERDICTS, Check, Histogram, Quality, Report, Window
-from .sample import Sample
+from .samples import Sample
 from .telling import told
 from .thresholds import Thresholds
 
@@ -54,7 +54,7 @@ def compare(
         _known_labels(labels, labelled, current, reference)
     profile = Profile.of(current, labelled)
     _large_enough(profile, reference, thresholds)
-    notes = [*_notes(profile, reference, labels)]
+    notes = [*_notes(profile, reference, labels, current)]
     found: list[Moved] = []
     drawn: list[Histogram] = []
     for group, side in profile.sides.items():
@@ -172,7 +172,7 @@ def _known_labels(
 
 
 def _notes(
-    profile: Profile, reference: Profile, labels: Labels | None
+    profile: Profile, reference: Profile, labels: Labels | None, current: Sample
 ) -> Iterable[str]:
     for name, of in (("window", profile), ("reference", reference)):
         kept = _kept(of.sides.values())
@@ -194,6 +194,8 @@ def _notes(
             f"{' and '.join(sorted(other))}: placeholders of what was redacted count "
             "as words, and may look like drift"
         )
+    if labels is not None and (known := labels.matched(current)) < len(labels.values):
+        yield (f"{known:,} of {len(labels.values):,} labelled texts are in this window")
     if labels is not None and labels.disputed:
         yield (
             f"{labels.disputed:,} labels were left out: as many annotators said yes as "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import ConfigError
 from ..traffic.times import moment
-from .sample import Sample
+from .samples import Sample
 
 __all__ = ["Labelled", "Labels"]
 
@@ -95,6 +95,10 @@ class Labels:
             )
             for label, rows in sorted(found.items())
         }
+
+    def matched(self, sample: Sample) -> int:
+        """How many of the labelled texts are in a sample."""
+        return len(self._rows(sample))
 
     def _rows(self, sample: Sample) -> dict[int, dict[str, bool]]:
         places: dict[str, int] = {}

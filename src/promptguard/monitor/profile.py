@@ -18,9 +18,9 @@ from .. import ConfigError
 from .features import LENGTHS, SIZE, length_bin
 from .figures import Flags, Floats
 from .labels import Labelled
-from .sample import Sample
+from .samples import Sample
 
-__all__ = ["Found", "Known", "Profile", "Side", "confusion"]
+__all__ = ["Found", "Known", "Profile", "Side", "judged"]
 
 KIND, VERSION = "promptguard-profile", 1
 """What such a file says first; another version is refused."""
@@ -28,6 +28,7 @@ KIND, VERSION = "promptguard-profile", 1
 COVERAGES = 21
 SCORES = 20
 """Bins of shares and of scores."""
+MOMENTS = 2
 
 # By half of the requests: the sum of their buckets, and how many they are.
 Halves = tuple[tuple[Floats, float], tuple[Floats, float]]
@@ -87,11 +88,15 @@ class Known:
 
     Args:
         counts: By language: true and false positives, false and true negatives.
-        halves: The buckets of those read.
+        moments: Means over those found: the score, its square.
+        found: The buckets of those read in which the label was found.
+        unfound: The buckets of the others.
     """
 
     counts: Mapping[str, tuple[int, int, int, int]]
-    halves: Halves = field(repr=False)
+    moments: tuple[float, ...]
+    found: Halves = field(repr=False)
+    unfound: Halves = field(repr=False)
 
     def total(self, language: str | None = None) -> tuple[int, int, int, int]:
         """The counts of a language, or of all."""
@@ -211,7 +216,9 @@ class Profile:
             "known": {
                 label: {
                     "counts": {n: list(c) for n, c in known.counts.items()},
-                    "halves": _packed(known.halves),
+                    "moments": list(known.moments),
+                    "found": _packed(known.found),
+                    "unfound": _packed(known.unfound),
                 }
                 for label, known in self.known.items()
             },
@@ -239,7 +246,9 @@ class Profile:
         known = {
             label: Known(
                 {name: _four(row) for name, row in of["counts"].items()},
-                _unpacked(of["halves"]),
+                tuple(_bins(of["moments"], MOMENTS).tolist()),
+                _unpacked(of["found"]),
+                _unpacked(of["unfound"]),
             )
             for label, of in data["known"].items()
         }
@@ -282,17 +291,18 @@ def halves(sample: Sample) -> Halves:
     return made[0], made[1]
 
 
-def confusion(sample: Sample, label: str, rows: Any, values: Any) -> tuple[Any, Any]:
-    """Whether the label was found in each of these texts, and what is true."""
-    found = np.zeros(len(sample), bool)
-    for (_, name), (texts, _, _) in sample.findings.items():
+def judged(sample: Sample, label: str, rows: NDArray[np.intp]) -> tuple[Flags, Floats]:
+    """In which of these texts the label was found, and moments of the score by text."""
+    found, scores = np.zeros(len(sample), bool), np.zeros(len(sample))
+    for (_, name), (texts, highest, _) in sample.findings.items():
         if name == label:
             found[texts] = True
-    return found[rows], values
+            scores[texts] = np.maximum(scores[texts], highest)
+    return found[rows], np.stack([scores[rows], scores[rows] ** 2], axis=1)
 
 
 def _known(sample: Sample, label: str, rows: NDArray[np.intp], values: Flags) -> Known:
-    found, true = confusion(sample, label, rows, values)
+    (found, moments), true = judged(sample, label, rows), values
     column = sample.columns["language"].take(rows)
     counts = {}
     for name in sorted(column.counts()):
@@ -305,7 +315,13 @@ def _known(sample: Sample, label: str, rows: NDArray[np.intp], values: Flags) ->
                 (here & ~found & ~true).sum(),
             ]
         )
-    return Known(counts, halves(sample.take(rows)))
+    means = moments[found].mean(axis=0) if found.any() else np.zeros(MOMENTS)
+    return Known(
+        counts,
+        tuple(float(mean) for mean in means),
+        halves(sample.take(rows[found])),
+        halves(sample.take(rows[~found])),
+    )
 
 
 def _four(row: Any) -> tuple[int, int, int, int]:

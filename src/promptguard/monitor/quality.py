@@ -12,9 +12,9 @@ from . import figures
 from .checks import Moved
 from .figures import Flags, Floats
 from .labels import Labelled
-from .profile import Known, Profile, confusion
+from .profile import Known, Profile, judged
 from .report import Check, Quality, Share
-from .sample import Sample
+from .samples import Sample
 from .separating import balanced, separate
 from .thresholds import Thresholds
 
@@ -23,6 +23,7 @@ __all__ = ["Weighed", "bounds", "meaning", "measured", "moved"]
 # Of a mean that was weighted to 0, what may be left, in standard deviations.
 _LEFT = 0.1
 _LEAST = 10.0
+_RARE = 0.02
 
 
 def measured(window: str, label: str, known: Known, least: int) -> list[Quality]:
@@ -142,83 +143,100 @@ def meaning(
 ) -> Weighed:
     """What is left of a change once the current texts are like the reference.
 
-    The texts are weighted by the score of the classifier that tells them from the
-    reference, and by language. What then still differs between texts that a guard
-    judged alike does not come from the inputs: the same inputs mean something else.
+    Texts in which the label was found, and the others, are each weighted: by the score
+    of a classifier that tells them from those of the reference, by language, and by the
+    score of the guard. What then still differs does not come from the inputs: the same
+    inputs mean something else.
     """
     rows, values = labelled[label]
+    read = sample.read[rows]
+    rows, values = rows[read], values[read]
     known = profile.known[label]
-    chosen = sample.take(rows)
-    if not chosen.read.all():
-        rows, values = rows[chosen.read], values[chosen.read]
-        chosen = sample.take(rows)
     if min(len(rows), sum(known.total())) < thresholds.labelled:
         return Weighed(None, None)
-    weights = _weights(known, chosen)
-    if weights is None or 1 / float(weights @ weights) < thresholds.labelled:
+    found, moments = judged(sample, label, rows)
+    weights = np.zeros(len(rows))
+    strata: list[tuple[Flags, float]] = []
+    for part in (True, False):
+        here = found == part
+        own = _weights(known, part, sample.take(rows[here]), moments[here])
+        if own is not None:
+            tp, fp, fn, tn = known.total()
+            share = (tp + fp if part else fn + tn) / (tp + fp + fn + tn)
+            weights[here] = own * share
+            strata.append((here, share))
+    if not strata:
         return Weighed(None, None)
-    found, true = confusion(sample, label, rows, values)
-    return Weighed(
-        _weighted(label, weights, found, true),
-        _same(label, known, weights, found, true),
-    )
+    check = _same(label, known, weights, strata, found, values)
+    if sum(share for _, share in strata) < 1 - 1e-9:
+        return Weighed(None, check)
+    return Weighed(_weighted(label, weights, found, values), check)
 
 
-def _weights(known: Known, sample: Sample) -> Floats | None:
-    separation = separate(known.halves, sample)
+def _weights(
+    known: Known, found: bool, sample: Sample, moments: Floats
+) -> Floats | None:
+    """Of texts that were judged alike; None where they cannot be made alike."""
+    separation = separate(known.found if found else known.unfound, sample)
     if separation is None:
         return None
     columns = [separation.scores]
-    total = sum(known.total())
-    for name in known.counts:
+    counts = {
+        name: row[0] + row[1] if found else row[2] + row[3]
+        for name, row in known.counts.items()
+    }
+    total = sum(counts.values())
+    for name, count in counts.items():
         # A language that is rare in both moves nothing, and a weight would be wild.
         here = sample.columns["language"].equal(name).astype(float)
-        part = sum(known.counts[name]) / total
-        if max(part, here.mean()) >= 0.02:
-            columns.append(here - part)
+        if max(count / total, here.mean()) >= _RARE:
+            columns.append(here - count / total)
+    if found:
+        columns += [*(moments - np.array(known.moments)).T]
     features = np.stack(columns, axis=1)
-    weights = balanced(features)
     spread = features.std(axis=0)
+    unlike = np.abs(features.mean(axis=0))[spread == 0] > _RARE
+    weights = balanced(features)
     left = np.abs(weights @ features)[spread > 0] / spread[spread > 0]
-    unlike = bool((np.abs(features.mean(axis=0))[spread == 0] > _LEFT).any())
-    return None if unlike or left.max(initial=0.0) > _LEFT else weights
+    worth = 1 / float(weights @ weights)
+    if unlike.any() or left.max(initial=0.0) > _LEFT or worth < _LEAST:
+        return None
+    return weights
 
 
 def _weighted(label: str, weights: Floats, found: Flags, true: Flags) -> Quality:
     worth = 1 / float(weights @ weights)
 
-    def mass(where: Flags) -> float:
-        return float(weights[where].sum()) * worth
+    def mass(where: Flags) -> int:
+        return round(float(weights[where].sum()) * worth)
 
-    tp, fp = mass(found & true), mass(found & ~true)
-    fn, tn = mass(~found & true), mass(~found & ~true)
-    counts = tuple(round(n) for n in (tp, fp, fn, tn))
-    row = _quality(
-        "weighted", label, "all", (counts[0], counts[1], counts[2], counts[3])
-    )
-    return row
+    counts = (mass(found & true), mass(found & ~true))
+    others = (mass(~found & true), mass(~found & ~true))
+    return _quality("weighted", label, "all", (*counts, *others))
 
 
 def _same(
-    label: str, known: Known, weights: Floats, found: Flags, true: Flags
+    label: str,
+    known: Known,
+    weights: Floats,
+    strata: Sequence[tuple[Flags, float]],
+    found: Flags,
+    true: Flags,
 ) -> Moved | None:
+    """Whether those judged alike have the label as often as before."""
     tp, fp, fn, tn = known.total()
     total, degrees, most = 0.0, 0, (0.0, 0.0, 0.0)
-    for here, hits, count in ((found, tp, tp + fp), (~found, fn, fn + tn)):
-        own = weights[here]
-        if count < _LEAST or not len(own):
-            continue
-        worth = float(own.sum()) ** 2 / float(own @ own)
-        if worth < _LEAST:
-            continue
-        now = float(own @ true[here]) / float(own.sum())
-        before = hits / count
+    for here, part in strata:
+        own = weights[here] / part
+        hits, count = (tp, tp + fp) if found[here].all() else (fn, fn + tn)
+        worth = 1 / float(own @ own)
+        now, before = float(own @ true[here]), hits / count
         pooled = (hits + now * worth + 0.5) / (count + worth + 1)
         error = pooled * (1 - pooled) * (1 / count + 1 / worth)
         total += (now - before) ** 2 / error
         degrees += 1
-        most = max(most, (abs(figures.cohen_h(before, now)), before, now))
-    if not degrees:
-        return None
+        most = max(most, (abs(now - before), before, now))
     p = figures.chi2_tail(total, degrees)
-    return Moved("concept", label, "h", most[0], p, len(weights), most[1], most[2])
+    return Moved(
+        "concept", label, "difference", most[0], p, len(weights), most[1], most[2]
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import ConfigError, MissingExtra
 from ..traffic.times import moment
-from .sample import Builder, Sample, Text
+from .samples import Builder, Sample, Text
 
 __all__ = ["sample", "texts"]
 

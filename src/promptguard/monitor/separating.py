@@ -9,7 +9,7 @@ import numpy as np
 
 from .figures import Floats, normal_tail
 from .profile import Halves, halves
-from .sample import Sample
+from .samples import Sample
 
 __all__ = ["Separation", "balanced", "separate"]
 

@@ -92,18 +92,37 @@ def _of_label(
             f"{label} than were ({shares}): this is concept drift; label more of them, "
             "and train again."
         )
-    elif worse and again is not None:
-        recalls = again.recall, by["reference"].recall
-        beside = ""
-        if recalls[0] is not None and recalls[1] is not None:
-            beside = (
-                f" (recall {recalls[0].value:.2f}, and {recalls[1].value:.2f} before)"
-            )
+    elif worse and again is not None and _as_before(worse, again, by["reference"]):
         said.append(
             f"Weighted to be like the reference, texts are found as {label} as well as "
-            f"before{beside}: the new inputs explain it, not a new meaning."
+            f"before{_recalls(again, by['reference'])}: the new inputs explain it, not "
+            "a new meaning."
+        )
+    elif worse:
+        said.append(
+            "Neither the inputs, as far as they were looked at, nor their meaning "
+            f"explain it for {label}: look at what was missed and at what was found "
+            "wrongly, and label more."
         )
     return said
+
+
+def _as_before(worse: Sequence[Check], weighted: Quality, reference: Quality) -> bool:
+    """True where what is worse no longer is, as far as the intervals can tell."""
+    for name in {check.name for check in worse} & {"precision", "recall", "fpr"}:
+        now, before = getattr(weighted, name), getattr(reference, name)
+        if now is None or before is None:
+            return False
+        if now.low > before.high if name == "fpr" else now.high < before.low:
+            return False
+    return True
+
+
+def _recalls(weighted: Quality, reference: Quality) -> str:
+    now, before = weighted.recall, reference.recall
+    if now is None or before is None:
+        return ""
+    return f" (recall {now.value:.2f}, and {before.value:.2f} before)"
 
 
 def _listed(checks: Sequence[Check]) -> str:

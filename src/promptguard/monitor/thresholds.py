@@ -15,7 +15,7 @@ from ..errors import unknown
 __all__ = ["Limit", "Thresholds", "shipped"]
 
 _QUALITY = {"least": ("precision", "recall", "f1"), "most": ("fpr",)}
-_SHARES = ("coverage", "length", "score", "precision", "recall", "fpr")
+_SHARES = ("concept", "coverage", "fpr", "length", "precision", "recall", "score")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import re
 
 from .. import ConfigError
-from .page import page
+from .pages import page
 from .report import VERDICTS, Report
 
 __all__ = ["log"]

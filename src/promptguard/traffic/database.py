@@ -23,7 +23,6 @@ VERSION = 1
 _PAGE = 500
 # Seconds to wait for a locked SQLite, before trying anew.
 _WAIT = 5.0
-_TRIES = 40
 # Of PostgreSQL, while the tables are made.
 _LOCK = 0x70726F6D
 
@@ -323,13 +322,13 @@ def _file(url: URL, create: bool) -> None:
 def _settings(connection: Any, _: object) -> None:
     # Any: the connection of a driver. Readers do not hold up the writer in WAL; what
     # is deleted is written over, because it may have been a secret.
-    cursor = connection.cursor()
-    for tries in range(_TRIES):
+    cursor, end = connection.cursor(), time.monotonic() + _WAIT
+    while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError:
-            # Nobody waits for the lock of this one.
-            if tries == _TRIES - 1:
+            # Some locks are waited for, and some refused at once.
+            if time.monotonic() >= end:
                 raise
             time.sleep(0.05)
         else:

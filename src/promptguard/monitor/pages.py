@@ -40,6 +40,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
   grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); }
 figure { margin: 0; padding: .75rem; background: var(--card); border-radius: .5rem; }
 svg { display: block; width: 100%; height: auto; }
+svg.bar { width: 92px; height: 12px; margin-top: .35rem; }
 svg text { fill: var(--quiet); font-size: 11px; }
 .before { fill: var(--before); } .now { fill: var(--now); }
 .axis { stroke: var(--line); }
@@ -56,6 +57,7 @@ _STATISTICS = {
     "h": "distance of rates (Cohen's h)",
     "drop": "drop",
     "rise": "rise",
+    "difference": "difference",
     "least": "at least",
     "most": "at most",
 }
@@ -201,7 +203,7 @@ def _bar(check: Check) -> str:
         for x in (place(check.warn), place(check.threshold))
     )
     return (
-        '<svg viewBox="0 0 92 12" width="92" role="img" aria-label="value and limits">'
+        '<svg class="bar" viewBox="0 0 92 12" role="img" aria-label="value and limits">'
         '<rect class="track" x="0" y="4" width="90" height="4" opacity=".5"/>'
         f'<rect class="now" x="0" y="4" width="{place(check.value)}" height="4"/>'
         f"{marks}</svg>"
