@@ -120,11 +120,15 @@ def test_continuous_training_calls_the_pipeline_as_it_is():
         if "training" in words
     ]
     chosen = [_parser().parse_args(words) for words in calls]
-    assert [options.command for options in chosen] == ["run", "bundle", "publish"]
+    named = [options.command for options in chosen]
+    assert named == ["continuous", "continuous", "continuous", "rollback"]
     # Nothing is released before somebody has said so.
-    assert chosen[0].until == "gate"
-    publish = dict(jobs(ROOT / ".github" / "workflows" / "training.yml"))["publish"]
-    assert publish["environment"] and publish["needs"] == "train"
+    assert chosen[0].dry_run and chosen[1].hold and not chosen[2].hold
+    made = dict(jobs(ROOT / ".github" / "workflows" / "training.yml"))
+    assert made["promote"]["environment"] and made["promote"]["needs"] == "train"
+    assert made["rollback"]["environment"]
+    for name in ("decide", "train"):
+        assert "environment" not in made[name]
 
 
 def test_every_supported_python_is_tested():

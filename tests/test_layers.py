@@ -213,6 +213,8 @@ def policies_are_loaded_on_use(i: Import) -> bool:
 def nothing_else_comes_from_outside(i: Import) -> bool:
     if i.top == "huggingface_hub":
         return i.on_use and i.importer == "runtime.hub"
+    if i.top == "mlflow" and i.importer == "runtime.registered":
+        return i.on_use
     if i.top in {"jsonschema", "referencing"}:
         return i.on_use and i.importer == "guards.json"
     if i.top == "ahocorasick_rs":

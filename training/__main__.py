@@ -358,7 +358,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command in ("vary", "simulate"):
             return _narratives(options)
-        if options.command in ("traffic", "labels"):
+        if options.command in ("traffic", "labels", "continuous", "rollback"):
             return int(options.run(options))
         if options.command == "dvc":
             from .versioning import pipeline
@@ -514,11 +514,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_traffic(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
 ) -> None:
+    from .continuous import command as continuous
     from .labels import command as labels
     from .traffic import command as traffic
 
     traffic.add_commands(commands)
     labels.add_commands(commands)
+    continuous.add_commands(commands)
 
 
 def _add_narratives(

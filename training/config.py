@@ -16,6 +16,7 @@ __all__ = [
     "Augment",
     "Calibrate",
     "Config",
+    "Continuous",
     "Data",
     "Evaluate",
     "Gate",
@@ -360,6 +361,40 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Continuous:
+    """When a model is trained anew, and what it must be like to take over.
+
+    Args:
+        changed: Share of the texts of the sources that are new, other or gone, from
+            which on it is trained again.
+        labels: New labels of traffic from which on it is.
+        days: Labels of requests that came within so many days decide at the gate.
+        kept: Share of those labels that no model learns from, so that they can decide.
+        agreement: Share of the annotators of a text that a label needs.
+        least: Texts that a comparison needs; with fewer nothing is said.
+        tolerance: How far below the champion's the share of right decisions about
+            labelled traffic may lie, and how far above its false-positive rate.
+        bias: How far above the champion's the false-positive rate of texts of a
+            language, or about a group of people, may lie, and not by chance.
+        shrink: Share of the texts to train on that may be lost against the champion.
+        balance: The least and the most share of attacks among the texts to train on.
+        shift: How far that share may move against the champion's.
+    """
+
+    changed: float = 0.02
+    labels: int = 50
+    days: float = 30.0
+    kept: float = 0.4
+    agreement: float = 0.5
+    least: int = 30
+    tolerance: float = 0.02
+    bias: float = 0.02
+    shrink: float = 0.2
+    balance: tuple[float, ...] = (0.05, 0.95)
+    shift: float = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """One run.
 
@@ -400,6 +435,7 @@ class Config:
     gate: Gate = field(default_factory=Gate)
     publish: Publish = field(default_factory=Publish)
     task: Task = field(default_factory=Task)
+    continuous: Continuous = field(default_factory=Continuous)
     file: Path = field(default=Path("."), metadata={"internal": True})
     # What followed it on the command line, for messages that say what to run.
     options: str = field(default="", metadata={"internal": True})

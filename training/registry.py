@@ -10,7 +10,8 @@ import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from .config import Publish
+from .errors import PipelineError
 from .faults import AGAIN, DiskFull, Unreachable, explained, without_secrets
 from .files import sync
 
@@ -29,9 +31,18 @@ __all__ = ["BUNDLE_TAG", "Publication", "Registry", "Version", "flat", "tracking
 
 BUNDLE_TAG = "promptguard.bundle"
 REPORT_TAG = "promptguard.report"
+MODEL_TAG = "promptguard.model"
+BEFORE_TAG = "promptguard.before"
+"""The version that the alias pointed at before this one."""
+PROMOTED_TAG = "promptguard.promoted"
+"""When it came to be pointed at, in ISO 8601."""
+BACK_TAG = "promptguard.rolled_back"
+"""Somebody went back from this version, and why."""
 
 _SECONDS = 10
 _QUESTION = "What is the capital of France?"
+# What MLflow says of an alias or a model that is not there.
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 # MLflow's own limits.
 _LONGEST_NAME = 250
 _PARAMS_AT_ONCE, _METRICS_AT_ONCE = 100, 1000
@@ -68,6 +79,7 @@ class Version:
 
     number: str
     run: str
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def tracking_uri(settings: Publish) -> str:
@@ -115,18 +127,97 @@ class Registry:
 
     def promote(self, number: str, tags: Mapping[str, str]) -> str | None:
         """Point the alias at a version; the one it pointed at before, if any."""
+        name, alias = self.settings.model, self.settings.alias
+        with self._explained():
+            there = self._current()
+            before = None if there is None else there.number
+            told = dict(tags)
+            if before != number:
+                told[PROMOTED_TAG] = datetime.now(UTC).isoformat(timespec="seconds")
+                if before is not None:
+                    told[BEFORE_TAG] = before
+            for key, value in told.items():
+                self._client.set_model_version_tag(name, number, key, value)
+            self._client.set_registered_model_alias(name, alias, number)
+        return before
+
+    def current(self) -> Version | None:
+        """The version that the alias points at; None where there is none."""
+        with self._explained():
+            return self._current()
+
+    def version(self, number: str) -> Version:
+        """A version by its number.
+
+        Raises:
+            PipelineError: There is none.
+        """
+        with self._explained():
+            every = {found.number: found for found in self._versions()}
+        if number not in every:
+            known = ", ".join(sorted(every, key=int)) or "none"
+            raise PipelineError(
+                f"{self.settings.model} has no version {number} in {self.shown}. "
+                f"Known: {known}"
+            )
+        return every[number]
+
+    def versions(self) -> list[Version]:
+        """Every version, the newest first."""
+        with self._explained():
+            return self._versions()
+
+    def back(self, current: Version, to: Version, why: str) -> None:
+        """Point the alias at an earlier version, and say so on the one it leaves."""
+        name, alias = self.settings.model, self.settings.alias
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._explained():
+            note = f"{now} {why}".strip()
+            tell = self._client.set_model_version_tag
+            tell(name, current.number, BACK_TAG, note)
+            tell(name, to.number, PROMOTED_TAG, now)
+            self._client.set_registered_model_alias(name, alias, to.number)
+
+    def keep(self, version: Version, file: Path, folder: str) -> None:
+        """Add a file to the run that a version comes from."""
+        with self._explained():
+            self._client.log_artifact(version.run, str(file), folder)
+
+    def fetch(self, version: Version, what: str, folder: Path) -> Path | None:
+        """What the run of a version has of this name, copied; None for nothing."""
+        from mlflow.artifacts import download_artifacts
+
+        with self._explained():
+            above = what.rpartition("/")[0]
+            there = self._client.list_artifacts(version.run, above or None)
+            if what not in {found.path for found in there}:
+                return None
+            folder.mkdir(parents=True, exist_ok=True)
+            place = download_artifacts(
+                run_id=version.run,
+                artifact_path=what,
+                dst_path=str(folder),
+                tracking_uri=self.uri,
+            )
+        return Path(place)
+
+    def _current(self) -> Version | None:
         from mlflow.exceptions import MlflowException
 
         name, alias = self.settings.model, self.settings.alias
-        with self._explained():
-            for key, value in tags.items():
-                self._client.set_model_version_tag(name, number, key, value)
-            try:
-                before = self._client.get_model_version_by_alias(name, alias).version
-            except MlflowException:
-                before = None
-            self._client.set_registered_model_alias(name, alias, number)
-        return None if before is None else str(before)
+        try:
+            found = self._client.get_model_version_by_alias(name, alias)
+        except MlflowException as error:
+            if error.error_code not in _ABSENT:
+                raise
+            return None
+        return Version(str(found.version), str(found.run_id), dict(found.tags))
+
+    def _versions(self) -> list[Version]:
+        wanted = f"name = '{self.settings.model}'"
+        found = self._client.search_model_versions(wanted)
+        made = [Version(str(f.version), str(f.run_id), dict(f.tags)) for f in found]
+        return sorted(made, key=lambda version: -int(version.number))
 
     def _knock(self) -> None:
         # Any answer will do: /health may be behind a password.
@@ -279,6 +370,8 @@ class _Explained:
     def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         if isinstance(error, Exception):
             # Its request, which it carries along, may hold a password.
+            if isinstance(error, PipelineError):
+                return
             raise explained(error, self.where) from None
 
 

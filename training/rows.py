@@ -154,6 +154,7 @@ class Source:
     clean: tuple[str, ...] = ()
     longest: int = 1_000_000
     test: float = 0.0
+    beside: str = ""
 
     def role_of(self, category: str) -> str:
         """The role a row of this category has by itself."""
@@ -180,10 +181,7 @@ def load_sources(path: Path) -> Sources:
         PipelineError: It cannot be read, an entry of it is not complete, or a source
             states a licence that is not allowed: that is no warning.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise PipelineError(f"{path}: no table of sources: {error}") from None
+    table = _table(path)
     if "task" in table:
         return _of_task(path, table["task"])
     allowed = frozenset(table["allowed"])
@@ -224,6 +222,27 @@ def _of_task(path: Path, table: dict[str, Any]) -> Sources:
             '[task.sources.mine] with files = "mine.csv"'
         )
     return Sources(sources, tests)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """A table, with that which it says it includes."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{path}: no table of sources: {error}") from None
+    if "include" not in table:
+        return table
+    whole = _table(path.parent / table["include"])
+    # Files lie beside the table that names them.
+    folder = str((path.parent / table["include"]).resolve().parent)
+    theirs = {
+        name: {"beside": folder} | source for name, source in whole["sources"].items()
+    }
+    return {
+        "allowed": [*whole["allowed"], *table.get("allowed", ())],
+        "sources": theirs | table.get("sources", {}),
+        "benchmarks": whole.get("benchmarks", {}) | table.get("benchmarks", {}),
+    }
 
 
 def _source(name: str, value: dict[str, Any], *, of_task: bool = False) -> Source:

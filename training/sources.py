@@ -222,7 +222,7 @@ def _used(config: Config) -> dict[str, Source]:
 def _local(config: Config, name: str, source: Source) -> dict[str, Path]:
     """Ours lie beside the table, others in the data folder."""
     if source.files:
-        folder = config.sources_file.parent
+        folder = Path(source.beside or config.sources_file.parent)
         found = sorted(folder.glob(source.files))
         if config.pinned_file:
             stated = _pinned(config.pinned_file).get(name, {})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from continuing import Loop, copied, made
 
 from training.config import Config
 from training.stage import Stage, run
@@ -68,3 +69,18 @@ def stand_in() -> Callable[[Config, str, Callable[[Path], object]], Path]:
         return run(stage, config, force=True)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def first_champion(tmp_path_factory: pytest.TempPathFactory) -> Loop:
+    """A folder in which a champion was made; nobody changes anything in it."""
+    loop = made(tmp_path_factory.mktemp("champion"))
+    done = loop.training("continuous")
+    assert "training is due: first" in done.stdout
+    return loop
+
+
+@pytest.fixture
+def loop(first_champion: Loop, tmp_path: Path) -> Loop:
+    """A copy of it."""
+    return copied(first_champion, tmp_path)

@@ -36,8 +36,9 @@ class Learned(Guard):
             0.05. The threshold follows from it, by role and length of the text.
         threshold: Calibrated probability from which a text is flagged; decides
             instead of ``fpr``.
-        model: Folder of another bundle, or with ``revision`` its name on the Hub;
-            None is the model that is shipped.
+        model: Folder of another bundle, with ``revision`` its name on the Hub, or one
+            in a registry, as in ``models:/promptguard@champion``; None is the model
+            that is shipped.
         revision: Commit, tag or branch to load from the Hub. Only a commit's full id
             means the same files for ever.
         calibration: File with operating points of your own, as ``promptguard

@@ -124,3 +124,33 @@ class Policy:
             for guard in (policy.input, policy.output):
                 if guard is not None:
                     guard.warmup()
+
+    def pinned(self) -> Policy:
+        """The same policy with its models as they are now, loaded.
+
+        Whatever becomes of a folder, a branch or an alias, the policy does not change.
+        The models are there as long as it is, in this process.
+
+        Raises:
+            ModelError: A model file is missing or altered, or cannot be fetched.
+            ConfigError: What is named is no model.
+            MissingExtra: What fetches a model is not installed.
+        """
+        from .pinning import pinned
+
+        return pinned(self)
+
+    def revisions(self) -> tuple[tuple[str, str], ...]:
+        """By guard, what its model would be if it were loaded now.
+
+        The digest of a bundle, a commit of the Hub, the version of a registry; empty
+        for the model that is shipped. Of a pinned policy, the digests that it has.
+
+        Raises:
+            ModelError: A model is not there, or cannot be asked for.
+            ConfigError: What is named is no model.
+            MissingExtra: What asks for a model is not installed.
+        """
+        from .pinning import revisions
+
+        return revisions(self)

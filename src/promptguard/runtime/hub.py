@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import ConfigError, MissingExtra, ModelError
 from .bundle import NEEDED, Bundle
 
-__all__ = ["CARD", "load", "local"]
+__all__ = ["CARD", "commit", "load", "local"]
 
 CARD = "MODEL_CARD.md"
 _STATEMENT = "bundle.json"
@@ -64,6 +64,18 @@ def load(model: str, revision: str) -> Bundle:
     raise ModelError(
         f"{model!r} at revision {revision!r} on the Hub cannot be used: {found}"
     )
+
+
+def commit(model: str, revision: str) -> str:
+    """The commit that a revision stands for now; its statement alone is fetched.
+
+    Raises:
+        MissingExtra: huggingface_hub is not installed.
+        ModelError: As for ``load``.
+    """
+    if _COMMIT.fullmatch(revision):
+        return revision
+    return _file(model, _STATEMENT, revision, again=False).parent.name
 
 
 _fetched_again: set[tuple[str, str]] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import threading
@@ -13,13 +14,16 @@ import onnxruntime as ort
 
 from ..errors import ConfigError, ModelError
 from ..queries import TOOL_ROLES, Classify, OperatingPoint, Scores, Window
-from . import hub
+from . import hub, registered
 from .bundle import Bundle
 from .calibration import load_calibration
 from .encode import Encoder, Piece
 from .naming import Naming
 
 __all__ = ["answer", "set_threads", "warmup"]
+
+PINNED = "sha256:"
+"""What the name of a model begins with that stays what it is; see ``pins``."""
 
 NAMES = "names"
 """The output that tells of every token what it is a name of."""
@@ -60,7 +64,7 @@ def set_threads(count: int) -> None:
     """Let a run use so many threads, one by default.
 
     More make long texts faster and take the cores from other runs. Models are loaded
-    anew on their next use.
+    anew on their next use, but for those that a service has pinned.
 
     Raises:
         ConfigError: The count is not a whole number of at least one.
@@ -70,7 +74,8 @@ def set_threads(count: int) -> None:
         raise ConfigError("the number of threads must be a whole number of at least 1")
     with _lock:
         _threads = count
-        _models.clear()
+        for key in [key for key in _models if not (key[0] or "").startswith(PINNED)]:
+            del _models[key]
 
 
 class _Model:
@@ -79,7 +84,7 @@ class _Model:
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self._encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
         self._points = bundle.operating_points
-        self._digest = bundle.digest
+        self.digest = bundle.digest
         self._measured: dict[str, tuple[OperatingPoint, ...]] = {}
         self._outputs = [name for name, _ in bundle.heads]
         self._labels = [labels for _, labels in bundle.heads]
@@ -91,6 +96,12 @@ class _Model:
         shape = (1, bundle.window)
         self._mask = np.ones(shape, np.int64)
         self._kinds = (np.zeros(shape, np.int64), np.ones(shape, np.int64))
+
+    def again(self) -> _Model:
+        """The same model, which reads calibrations anew."""
+        other = copy.copy(self)
+        other._measured = {}
+        return other
 
     def answer(self, query: Classify) -> Scores:
         points = self._operating_points(query.calibration)
@@ -108,14 +119,14 @@ class _Model:
         names = None
         if naming is not None:
             names = naming.names(self._encoder, query.text, encoded, tokens)
-        return Scores(tuple(windows), encoded.coverage, points, self._digest, names)
+        return Scores(tuple(windows), encoded.coverage, points, self.digest, names)
 
     def _operating_points(self, calibration: str | None) -> tuple[OperatingPoint, ...]:
         if calibration is None:
             return self._points
         points = self._measured.get(calibration)
         if points is None:
-            points = load_calibration(calibration, self._digest)
+            points = load_calibration(calibration, self.digest)
             self._measured[calibration] = points
         return points
 
@@ -205,16 +216,53 @@ _lock = threading.RLock()
 _left_behind: list[dict[tuple[str | None, str | None], _Model]] = []
 
 
+def fetched(name: str | None, revision: str | None) -> Bundle:
+    """The bundle that a model is made of, read or fetched now."""
+    return _from_elsewhere(name, revision) or Bundle.load(hub.local(name))
+
+
+def same(bundle: Bundle) -> _Model:
+    """A model of this bundle, on the session of one that is there, if there is one."""
+    with _lock:
+        there = next((m for m in _models.values() if m.digest == bundle.digest), None)
+    return _Model(bundle, _threads) if there is None else there.again()
+
+
+def keep(name: str, model: _Model) -> None:
+    """Answer for a model under a name of its own, until it is dropped."""
+    with _lock:
+        _models[name, None] = model
+
+
+def drop(name: str) -> None:
+    """Forget a model. Whoever is at work with it finishes."""
+    # Without the lock: it may come from a collection of garbage, at any line.
+    _models.pop((name, None), None)
+
+
+def _from_elsewhere(name: str | None, revision: str | None) -> Bundle | None:
+    if name is None:
+        return None
+    if revision is not None:
+        return hub.load(name, revision)
+    if name.startswith(registered.PREFIX):
+        return registered.load(name)
+    if name.startswith(PINNED):
+        raise ModelError(
+            "the model was pinned in another process, or is not held any more; name "
+            "its folder"
+        )
+    return None
+
+
 def _load(name: str | None, revision: str | None) -> _Model:
-    fetched = None
-    if name is not None and revision is not None:
-        # Before the lock, because a download takes its time.
-        fetched = hub.load(name, revision)
+    # Before the lock, because a download takes its time.
+    bundle = _from_elsewhere(name, revision)
     with _lock:
         model = _models.get((name, revision))
         if model is None:
-            bundle = fetched or Bundle.load(hub.local(name))
-            model = _models[name, revision] = _Model(bundle, _threads)
+            model = _Model(bundle or Bundle.load(hub.local(name)), _threads)
+            _models[name, revision] = model
         return model
 
 

@@ -25,6 +25,7 @@ from .limits import Places, Retries
 from .pages import add_docs
 from .policies import load, told
 from .proxy import ENDPOINTS, Proxy
+from .reloading import Held, Reloader
 from .settings import Settings
 from .upstream import HttpUpstream, Upstream
 from .visit import Visit
@@ -66,21 +67,24 @@ def from_environment() -> Service:
 def create_app(
     settings: Settings,
     *,
-    policy: Policy | None = None,
+    policy: Policy | Held | None = None,
     observers: Wired | None = None,
+    hangup: bool = False,
 ) -> Service:
     """The application.
 
     Args:
         settings: How it runs.
-        policy: What is checked; None reads what the settings name.
+        policy: What is checked; None reads what the settings name, now and whenever
+            it is reloaded.
         observers: Who gets the records; None is whom the settings name.
+        hangup: Reload at SIGHUP, where nobody else makes anything of it.
 
     Raises:
         ConfigError: There is something wrong with the policy; all of it is told.
         MissingExtra: Something that is asked for is not installed.
     """
-    policy = load(settings) if policy is None else policy
+    held = _held(settings, policy)
     known = wired(settings) if observers is None else observers
     upstream: Upstream = Echo()
     if settings.upstream != "echo":
@@ -89,8 +93,8 @@ def create_app(
     most = _FOR_EACH_CORE * (os.cpu_count() or 1)
     places = Places(most, settings.queue, settings.queue_seconds)
     kept = Conversations(settings.conversations, settings.conversation_seconds)
-    proxy = Proxy(settings, policy, upstream, places, retries)
-    checks = Checks(settings, policy, places, retries, kept)
+    proxy = Proxy(settings, held, upstream, places, retries)
+    checks = Checks(settings, held, places, retries, kept)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -98,14 +102,18 @@ def create_app(
 
         # The loop waits no longer than this for a thread that runs Python.
         sys.setswitchinterval(_SWITCH)
-        await asyncio.to_thread(policy.warmup)
+        if held.now is None:
+            await asyncio.to_thread(held.load)
         # Modules and tables stay for good. To look through them for garbage takes
         # 30 ms, in the middle of somebody's request.
         gc.collect()
         gc.freeze()
+        reloader = Reloader(held, settings.watch, hangup=hangup)
+        await reloader.start()
         service.ready = True
         yield
         service.ready = False
+        await reloader.stop()
         gc.unfreeze()
         await upstream.close()
         # What is written waits for a disk or a network.
@@ -124,7 +132,7 @@ def create_app(
     )
     service.conversations, service.places = kept, places
     _add_proxy(service, proxy)
-    _add_checks(service, proxy, checks, policy)
+    _add_checks(service, proxy, checks, held)
     _add_state(service, known)
     if settings.docs:
         add_docs(service)
@@ -140,6 +148,16 @@ def create_app(
         texts=known.texts,
     )
     return service
+
+
+def _held(settings: Settings, policy: Policy | Held | None) -> Held:
+    if isinstance(policy, Held):
+        return policy
+    if policy is None:
+        return Held(lambda: load(settings))
+    # A name of its own, which stays what it is.
+    given = policy
+    return Held(lambda: given)
 
 
 def _add_proxy(app: FastAPI, proxy: Proxy) -> None:
@@ -181,7 +199,7 @@ def _add_proxy(app: FastAPI, proxy: Proxy) -> None:
         return await proxy.models(request, f"/v1/models/{model}")
 
 
-def _add_checks(app: FastAPI, proxy: Proxy, checks: Checks, policy: Policy) -> None:
+def _add_checks(app: FastAPI, proxy: Proxy, checks: Checks, held: Held) -> None:
     @app.post("/v1/check", tags=["guards"], openapi_extra=takes("/v1/check"))
     async def check(request: Request) -> CheckAnswer:
         """What the guards of the policy make of texts."""
@@ -205,7 +223,9 @@ def _add_checks(app: FastAPI, proxy: Proxy, checks: Checks, policy: Policy) -> N
     @app.get("/v1/policy", tags=["guards"])
     async def shown() -> dict[str, Any]:
         """What is looked for, and what happens then."""
-        return {"object": "policy", **told(policy)}
+        now = held.now
+        revision = {} if now is None else now.told
+        return {"object": "policy", **told(held.policy), **revision}
 
 
 def _add_state(app: Service, known: Wired) -> None:

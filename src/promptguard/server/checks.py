@@ -8,11 +8,12 @@ from typing import Any, Literal, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .. import Action, ConfigError, Guard, Policy, PromptGuardError, Verdict
+from .. import Action, ConfigError, Guard, PromptGuardError, Verdict
 from ..adapters.served import check_texts
 from .conversations import Conversations
 from .errors import Refused
 from .limits import Places, Retries
+from .reloading import Held
 from .settings import Settings
 from .visit import Visit
 
@@ -158,7 +159,7 @@ class Checks:
 
     Args:
         settings: Of the service.
-        policy: Whose guards look.
+        held: Whose guards look.
         places: How many requests are checked at a time.
         retries: Who tries again what was blocked.
         conversations: What was taken out, by conversation.
@@ -167,13 +168,13 @@ class Checks:
     def __init__(
         self,
         settings: Settings,
-        policy: Policy,
+        held: Held,
         places: Places,
         retries: Retries,
         conversations: Conversations,
     ) -> None:
         self._settings = settings
-        self._policy = policy
+        self._held = held
         self._places = places
         self._retries = retries
         self._conversations = conversations
@@ -221,7 +222,7 @@ class Checks:
     ) -> tuple[Verdict, ...]:
         items = asked.items
         self._limit(items)
-        policy, direction = self._policy, asked.direction
+        policy, direction = self._held.policy, asked.direction
         guard: Guard | None = getattr(policy, direction)
         async with self._places.place():
             begun = time.perf_counter()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "application"]
 
 # Where processes count together, as prometheus-client has it.
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"
@@ -28,6 +28,8 @@ examples:
   promptguard serve
   promptguard serve --policy promptguard.toml --upstream https://api.openai.com/v1
   PROMPTGUARD_API_KEYS=... promptguard serve --host 0.0.0.0 --workers 2
+
+SIGHUP has it read the policy and its models anew, without dropping a request.
 
 Keys are read from the environment or from files, never from the command line:
   PROMPTGUARD_API_KEYS      keys that callers need, with commas between them
@@ -87,6 +89,13 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     add(
         "--drain-seconds", type=int, metavar="S", help="for requests at hand at the end"
     )
+    add(
+        "--watch",
+        type=float,
+        metavar="S",
+        help="look every S seconds whether the policy or a model it names has changed, "
+        "and reload",
+    )
     add("--capture", metavar="URL", help="keep requests: sqlite:///traffic.db")
     add(
         "--capture-texts",
@@ -117,6 +126,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     from .app import create_app
     from .policies import BUILT_IN, load
     from .protocol import Patient
+    from .reloading import Held
     from .settings import Settings
 
     names = set(Settings.model_fields)
@@ -126,17 +136,16 @@ def _serve(chosen: argparse.Namespace) -> int:
         given["trust"] = tuple(role.strip() for role in roles)
     settings = Settings.of(given)
     # Before anything listens, so that what is wrong is told in one line each.
-    policy = load(settings)
-    policy.warmup()
-    _say(f"policy: {policy.source or BUILT_IN}")
+    held = Held(lambda: load(settings))
+    _ignore_hangups()
+    held.load()
+    _say(f"policy: {held.policy.source or BUILT_IN}")
     _say(f"upstream: {settings.upstream}")
-    if not policy.source or policy.source == BUILT_IN:
+    if held.policy.source in ("", BUILT_IN):
         _say("`promptguard policy init` writes a policy to start from")
-    if policy.dry_run:
+    if held.policy.dry_run:
         _say("dry run: nothing is blocked or redacted")
-    logging.basicConfig(
-        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
-    )
+    _show_lines()
     _see_that_it_is_free(settings.host, settings.port)
     options: dict[str, Any] = {
         "host": settings.host,
@@ -156,16 +165,19 @@ def _serve(chosen: argparse.Namespace) -> int:
     # uvicorn answers what is at hand, and then hands the signal on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if settings.workers == 1:
-        uvicorn.run(create_app(settings, policy=policy), **options)
+        uvicorn.run(create_app(settings, policy=held, hangup=True), **options)
         return 0
     _say("conversations of /v1/redact are known to one of the workers each")
     if settings.rate is not None or settings.keyed:
         number = settings.workers
         _say(f"each of the {number} workers counts for itself what a caller asks for")
     os.environ.update(settings.as_environment())
-    target = "promptguard.server.app:from_environment"
+    # The workers load it themselves.
+    del held
+    from .workers import run
+
     with _counted_together():
-        uvicorn.run(target, factory=True, workers=settings.workers, **options)
+        run(f"{__name__}:application", settings.workers, options)
     return 0
 
 
@@ -178,6 +190,31 @@ def _counted_together() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="promptguard-metrics-") as folder:
         os.environ[_COUNTS] = folder
         yield
+
+
+def application() -> Any:
+    """The application of a worker, which reloads at SIGHUP."""
+    from .app import create_app
+    from .protocol import Patient
+    from .settings import Settings
+
+    _show_lines()
+    settings = Settings.of({})
+    Patient.SECONDS = settings.header_seconds
+    return create_app(settings, hangup=True)
+
+
+def _show_lines() -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("promptguard.server").setLevel(logging.INFO)
+
+
+def _ignore_hangups() -> None:
+    """A reload that comes too early must not end a service that is about to start."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _see_that_it_is_free(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The policy of a service: read once, when it starts."""
+"""The policy of a service: read when it starts, and when it is reloaded."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from .. import (
     Blocked,
     ConfigError,
-    Policy,
     PromptGuardError,
     Verdict,
     capture,
@@ -22,6 +21,7 @@ from ..adapters.served import Admitted, Ended, Kind, ServedCall, models, serve
 from .bodies import LARGE, aparsed, dumped, read
 from .errors import Refused, blocked, unreadable
 from .limits import Places, Retries
+from .reloading import Held
 from .settings import Settings
 from .streaming import EventStream, Gone, watched
 from .upstream import Answer, Upstream
@@ -43,7 +43,7 @@ class Proxy:
 
     Args:
         settings: Of the service.
-        policy: What is checked, and what happens then.
+        held: What is checked, and what happens then.
         upstream: Who is asked.
         places: How many requests are checked at a time.
         retries: Who tries again what was blocked.
@@ -52,13 +52,13 @@ class Proxy:
     def __init__(
         self,
         settings: Settings,
-        policy: Policy,
+        held: Held,
         upstream: Upstream,
         places: Places,
         retries: Retries,
     ) -> None:
         self._settings = settings
-        self._policy = policy
+        self._held = held
         self._upstream = upstream
         self._places = places
         self._retries = retries
@@ -121,7 +121,7 @@ class Proxy:
         settings = self._settings
         try:
             call = serve(
-                self._policy,
+                self._held.policy,
                 kind,
                 body,
                 again,

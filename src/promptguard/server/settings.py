@@ -63,6 +63,7 @@ class Settings(BaseModel):
     connect_seconds: float = Field(5.0, gt=0)
     upstream_seconds: float = Field(120.0, gt=0)
     drain_seconds: int = Field(30, ge=0)
+    watch: float | None = Field(None, gt=0)
 
     max_requests: int = Field(512, ge=1)
     queue: int = Field(64, ge=0)

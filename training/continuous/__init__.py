@@ -1,0 +1,1 @@
+"""Whether to train again, the training, and whether what comes of it takes over."""
