@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from promptguard import Finding, Guard, Text, engine
+from promptguard import AnyOf, Finding, Guard, Text, engine
 from promptguard._costs import Costs
 from promptguard.guard import Inspection
 
@@ -121,3 +121,15 @@ def test_what_is_kept_is_bounded():
     for number in range(Costs.KEPT + 10):
         costs.note(Takes(name=f"guard {number}"), 1.0, 1)
     assert len(costs._known) <= Costs.KEPT
+
+
+def test_an_order_that_is_fixed_does_not_depend_on_what_was_measured(clock):
+    guard, order = three(clock)
+    guard.check_batch(["fine"] * Costs.ENOUGH)
+    order.clear()
+    fixed = AnyOf(guard.parts, in_order=True)
+    assert fixed.check("bad").blocked
+    assert order == ["dear"]
+    order.clear()
+    fixed.only("user").check("fine")
+    assert order == ["dear", "cheap", "middling"]

@@ -18,10 +18,18 @@ __all__ = ["AnyOf", "Only", "Then"]
 
 @dataclass(frozen=True)
 class AnyOf(Guard):
-    """Several guards side by side; their findings add up. Written ``a | b``."""
+    """Several guards side by side; their findings add up. Written ``a | b``.
+
+    Args:
+        guards: The guards.
+        in_order: Always begin with the first. By default what proves cheap goes first;
+            which of them still look at a text that one has blocked then depends on what
+            this process has measured.
+    """
 
     guards: tuple[Guard, ...]
     name: str = field(default="", kw_only=True)
+    in_order: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,7 +56,8 @@ class AnyOf(Guard):
             yield from _labelled(part, text)
 
     def only(self, *roles: str) -> Guard:
-        return AnyOf(tuple(part.only(*roles) for part in self.parts))
+        parts = tuple(part.only(*roles) for part in self.parts)
+        return AnyOf(parts, in_order=self.in_order)
 
     def warmup(self) -> None:
         for part in self.parts:

@@ -67,7 +67,8 @@ class Engine:
     ) -> None:
         if on_error != "block" and on_error != "allow":
             raise unknown("on_error", on_error, ("block", "allow"))
-        self._parts = _costs.ordered(guard.parts)
+        parts = guard.parts
+        self._parts = parts if guard.in_order else _costs.ordered(parts)
         self._budget, self._then = limit_of(budget)
         self._together = together
         self._deadline = math.inf

@@ -121,6 +121,11 @@ class Guard:
         """The guards that run side by side; a single guard is its own only part."""
         return (self,)
 
+    @property
+    def in_order(self) -> bool:
+        """True when the parts begin in their order, whatever they cost."""
+        return False
+
     def inspect(self, text: Text) -> Inspection:
         """Yield findings, and queries whose answers are sent back."""
         raise ConfigError(
