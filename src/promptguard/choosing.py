@@ -7,11 +7,70 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .guard import Guard
+    from .policy import Policy
 
-__all__ = ["guard_name", "guard_names", "guard_of"]
+__all__ = ["add_options", "guard_name", "guard_names", "guard_of", "policy_of"]
 
 # Of these has to be said what they look for.
 _TOLD = frozenset("canary judge keywords language max_length regex".split())
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that name whose texts they are, and the guards."""
+    from .text import ROLES
+
+    command.add_argument(
+        "--role",
+        default="user",
+        choices=ROLES,
+        metavar="ROLE",
+        help=f"whose text it is: {', '.join(ROLES)} (default: user)",
+    )
+    what = command.add_mutually_exclusive_group()
+    what.add_argument(
+        "--guard",
+        action="append",
+        type=guard_name,
+        choices=guard_names(),
+        metavar="NAME",
+        help="check with this guard, as it comes; may be given several times",
+    )
+    what.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="check as a policy says: its input guards, or for the role assistant its "
+        "output guards",
+    )
+    command.add_argument("--route", metavar="NAME", help="the policy's route to follow")
+    strictness = command.add_mutually_exclusive_group()
+    strictness.add_argument(
+        "--fpr",
+        type=float,
+        metavar="RATE",
+        help="share of benign texts that may be stopped: 0.001, 0.005, 0.01, 0.02 or "
+        "0.05 (default: 0.01)",
+    )
+    strictness.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="stop a text from this probability on, 0 to 1",
+    )
+    command.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a model folder, or a model's name on the Hub (default: the shipped one)",
+    )
+    command.add_argument(
+        "--revision",
+        metavar="COMMIT",
+        help="of a model on the Hub: the id of a commit, a tag or a branch",
+    )
+    command.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="operating points of your own, as calibrate writes them",
+    )
 
 
 def guard_of(chosen: argparse.Namespace) -> Guard:
@@ -74,12 +133,18 @@ def _named(name: str) -> Guard:
     return guard
 
 
-def _of_policy(chosen: argparse.Namespace) -> Guard:
-    from . import ConfigError, Policy
+def policy_of(chosen: argparse.Namespace) -> Policy:
+    """The policy that the options name, or its route."""
+    from . import Policy
 
     policy = Policy.load(chosen.policy)
-    if chosen.route is not None:
-        policy = policy.route(chosen.route)
+    return policy if chosen.route is None else policy.route(chosen.route)
+
+
+def _of_policy(chosen: argparse.Namespace) -> Guard:
+    from . import ConfigError
+
+    policy = policy_of(chosen)
     side = "output" if chosen.role == "assistant" else "input"
     guard = policy.output if chosen.role == "assistant" else policy.input
     if guard is None:

@@ -1,0 +1,296 @@
+"""Files of texts: Parquet, CSV, JSON lines; read a few rows at a time."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .. import ConfigError, MissingExtra
+from .frames import absent, arrow_fields
+
+__all__ = ["Table", "table"]
+
+_BLOCK = 2**20
+# Rows of an output that are held in memory at a time.
+_GROUP = 10_000
+
+
+class Table:
+    """A file, or a folder of files, with a column of texts.
+
+    Args:
+        path: Where it is.
+        column: The column that has the texts.
+    """
+
+    suffix = ""
+
+    def __init__(self, path: Path, column: str) -> None:
+        self.path = path
+        self.column = column
+
+    @property
+    def names(self) -> list[str]:
+        """The columns."""
+        raise NotImplementedError
+
+    def count(self) -> int:
+        """How many rows there are; what is wrong with one is told now."""
+        raise NotImplementedError
+
+    def texts(self, start: int, size: int) -> Iterator[list[object]]:
+        """The texts from a row on, so many at a time."""
+        raise NotImplementedError
+
+    def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
+        """Write the rows with what was told of each behind it."""
+        raise NotImplementedError
+
+    @property
+    def files(self) -> list[Path]:
+        """The files, in their order."""
+        return [self.path]
+
+    def sha256(self) -> str:
+        """Of the files as they stand."""
+        digest = hashlib.sha256()
+        for path in self.files:
+            with reading(path), path.open("rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+class _Rows(Table):
+    """A file that is read row by row."""
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        raise NotImplementedError
+
+    def count(self) -> int:
+        return sum(1 for _ in self.rows())
+
+    def texts(self, start: int, size: int) -> Iterator[list[object]]:
+        rows = islice(self.rows(), start, None)
+        while part := [row.get(self.column) for row in islice(rows, size)]:
+            yield part
+
+
+class CsvTable(_Rows):
+    """A CSV file with a header, in UTF-8."""
+
+    suffix = ".csv"
+
+    @property
+    def names(self) -> list[str]:
+        with reading(self.path), self._open() as file:
+            names = next(csv.reader(file), [])
+        if len(names) > len(set(names)):
+            raise ConfigError(f"{self.path} has two columns of one name")
+        return names
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        csv.field_size_limit(2**31 - 1)
+        with reading(self.path), self._open() as file:
+            for number, row in enumerate(csv.DictReader(file), start=1):
+                if None in row or None in row.values():
+                    kind = "more" if None in row else "fewer"
+                    raise ConfigError(
+                        f"{self.path}: row {number} has {kind} fields than the header"
+                    )
+                yield row
+
+    def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
+        with out.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([*self.names, *types])
+            for row, more in zip(self.rows(), told, strict=True):
+                # Lower case, as JSON and SQL have it.
+                values = [str(v).lower() if isinstance(v, bool) else v for v in more]
+                writer.writerow([*row.values(), *values])
+
+    def _open(self) -> Any:
+        return self.path.open(encoding="utf-8-sig", newline="")
+
+
+class JsonTable(_Rows):
+    """A file of JSON lines."""
+
+    suffix = ".jsonl"
+
+    @property
+    def names(self) -> list[str]:
+        return list(next(self.rows(), {self.column: None}))
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        with reading(self.path), self.path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    row = None
+                if not isinstance(row, dict):
+                    raise ConfigError(
+                        f"{self.path}:{number}: every line holds one JSON object"
+                    )
+                yield row
+
+    def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
+        with out.open("wb") as file:
+            for row, more in zip(self.rows(), told, strict=True):
+                whole = row | dict(zip(types, more, strict=True))
+                line = json.dumps(whole, ensure_ascii=False)
+                try:
+                    data = line.encode()
+                except UnicodeEncodeError:
+                    # Half of a surrogate pair has no UTF-8, but an escape.
+                    data = json.dumps(whole).encode()
+                file.write(data + b"\n")
+
+
+class ParquetTable(Table):
+    """A Parquet file, or a folder of them in the order of their names."""
+
+    suffix = ".parquet"
+
+    def __init__(self, path: Path, column: str) -> None:
+        super().__init__(path, column)
+        try:
+            from pyarrow import parquet
+        except ImportError:
+            raise MissingExtra("pyarrow", "parquet") from None
+        self._parquet = parquet
+
+    @property
+    def files(self) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        # Spark and its kin put marks of their own beside the data.
+        found = sorted(
+            path
+            for path in self.path.rglob("*.parquet")
+            if not path.name.startswith((".", "_"))
+        )
+        if not found:
+            raise ConfigError(f"{self.path} has no file that ends with .parquet")
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._schema().names)
+
+    def count(self) -> int:
+        import pyarrow as pa
+
+        schema = self._schema()
+        absent(self.column, schema.names)
+        kind = schema.field(self.column).type
+        inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not any(
+            known(inner) for known in (pa.types.is_string, pa.types.is_large_string)
+        ):
+            raise ConfigError(
+                f"{self.path}: column {self.column!r} holds {kind}, not texts"
+            )
+        count = 0
+        for path in self.files:
+            with reading(path):
+                data = self._parquet.read_metadata(path)
+            if not data.schema.to_arrow_schema().equals(schema):
+                raise ConfigError(f"{path} has other columns than {self.files[0]}")
+            count += data.num_rows
+        return count
+
+    def texts(self, start: int, size: int) -> Iterator[list[object]]:
+        for batch in self._batches(start, size, [self.column]):
+            yield batch.column(0).to_pylist()
+
+    def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
+        import pyarrow as pa
+
+        fields = arrow_fields(types)
+        read = self._schema()
+        schema = pa.schema([*read, *fields], read.metadata)
+        with self._parquet.ParquetWriter(out, schema) as writer:
+            for batch in self._batches(0, _GROUP, None):
+                rows = list(islice(told, len(batch)))
+                added = [
+                    pa.array([row[place] for row in rows], field.type)
+                    for place, field in enumerate(fields)
+                ]
+                arrays = [*batch.columns, *added]
+                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        if next(told, None) is not None:
+            raise ConfigError(f"{self.path} has changed since it was checked")
+
+    def _schema(self) -> Any:
+        with reading(self.files[0]):
+            return self._parquet.read_schema(self.files[0])
+
+    def _batches(
+        self, start: int, size: int, columns: list[str] | None
+    ) -> Iterator[Any]:
+        for path in self.files:
+            with reading(path), self._parquet.ParquetFile(path) as file:
+                if start >= file.metadata.num_rows:
+                    start -= file.metadata.num_rows
+                    continue
+                for batch in file.iter_batches(size, columns=columns):
+                    if start >= len(batch):
+                        start -= len(batch)
+                        continue
+                    yield batch.slice(start)
+                    start = 0
+
+
+_KINDS: tuple[type[Table], ...] = (ParquetTable, CsvTable, JsonTable)
+
+
+def table(path: str | os.PathLike[str], column: str) -> Table:
+    """The table of a file, by the end of its name; a folder holds Parquet.
+
+    Raises:
+        ConfigError: There is no such file, it is of no kind that is known, or it has
+            no such column.
+        MissingExtra: It is Parquet, and pyarrow is not installed.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise ConfigError(f"there is no file {path}")
+    kinds = {kind.suffix: kind for kind in _KINDS}
+    suffix = ParquetTable.suffix if file.is_dir() else file.suffix.lower()
+    if suffix not in kinds:
+        raise ConfigError(f"{path} must end with one of {', '.join(kinds)}")
+    made = kinds[suffix](file, column)
+    absent(column, made.names)
+    return made
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Make what goes wrong while a file is read an error that names the file.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        # Of a decoding error, the message has bytes of the text.
+        strange = isinstance(error, UnicodeDecodeError)
+        why = "not UTF-8" if strange else getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path} cannot be read: {why}") from None
+    except ValueError as error:
+        if type(error).__module__.partition(".")[0] != "pyarrow":
+            raise
+        kind = type(error).__name__
+        raise ConfigError(f"{path} is damaged or no Parquet file ({kind})") from None

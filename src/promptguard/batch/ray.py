@@ -1,0 +1,76 @@
+"""A check on Ray Data: batches of Arrow through actors that keep their model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import ConfigError, MissingExtra
+from .frames import absent, arrow_with_verdicts
+
+if TYPE_CHECKING:
+    from .check import Check
+
+__all__ = ["on_ray"]
+
+
+class Actor:
+    """A process of Ray that has loaded the guards of a check."""
+
+    def __init__(self, check: Check, column: str) -> None:
+        self._check = check
+        self._column = column
+        check.warmup()
+
+    def __call__(self, batch: Any) -> Any:
+        return arrow_with_verdicts(batch, self._check, self._column)
+
+
+def on_ray(
+    dataset: Any,
+    check: Check,
+    column: str = "text",
+    *,
+    workers: int | None = None,
+    rows: int = 256,
+) -> Any:
+    """A Dataset of Ray with the columns of a check behind its own.
+
+    Nothing is checked before the dataset is read. The library has to be installed where
+    the actors run. Each of them loads the model once and takes as many cores as the
+    check has threads. Ray keeps the order of the rows only where its
+    ``DataContext`` says ``execution_options.preserve_order``.
+
+    Args:
+        dataset: The dataset.
+        check: What is done to each text.
+        column: The column of strings that has the texts.
+        workers: How many actors; None lets Ray have as many as there are cores.
+        rows: Rows that an actor is given at a time.
+
+    Raises:
+        ConfigError: There is no such column, or the columns are there already.
+        MissingExtra: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "ray") from None
+    schema = dataset.schema()
+    names = [] if schema is None else list(schema.names)
+    if names:
+        absent(column, names)
+        check.absent_from(names)
+    if workers is None:
+        if not ray.is_initialized():
+            ray.init()
+        workers = int(ray.cluster_resources().get("CPU", 1)) // check.threads
+    if workers < 1:
+        raise ConfigError("workers must be a whole number of at least 1")
+    return dataset.map_batches(
+        Actor,
+        fn_constructor_args=(check, column),
+        batch_format="pyarrow",
+        batch_size=rows,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=check.threads,
+    )
