@@ -1,0 +1,361 @@
+"""A file of texts, checked on this machine: what comes out, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from batch_guards import WORDS, numbered
+
+from promptguard import ConfigError, MissingExtra
+from promptguard.batch import Check, check_file
+from promptguard.batch.journal import Journal
+
+COUNT = 300
+CHECK = Check(WORDS, redacted=True)
+
+
+def arrow():
+    return pytest.importorskip("pyarrow", reason="needs the extra parquet")
+
+
+def rows() -> list[dict[str, object]]:
+    """Rows with texts, and with what must come through as it is."""
+    made: list[dict[str, object]] = [
+        {"id": str(n), "text": text, "note": f"ü, {n}"}
+        for n, text in enumerate(numbered(COUNT))
+    ]
+    return made
+
+
+def write(path: Path, made: list[dict[str, object]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in made))
+    elif path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(made[0]))
+            writer.writeheader()
+            writer.writerows(made)
+    else:
+        pa = arrow()
+        from pyarrow import parquet
+
+        parquet.write_table(pa.Table.from_pylist(made), path)
+    return path
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    arrow()
+    from pyarrow import parquet
+
+    found: list[dict[str, object]] = parquet.read_table(path).to_pylist()
+    return found
+
+
+def as_csv(row: dict[str, object]) -> dict[str, str]:
+    """A row as CSV has it: nothing but strings."""
+    return {
+        name: "" if v is None else str(v).lower() if isinstance(v, bool) else str(v)
+        for name, v in row.items()
+    }
+
+
+kinds = pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+
+
+@kinds
+@pytest.mark.parametrize("workers", [0, 2], ids=["here", "processes"])
+def test_every_row_has_the_verdict_of_its_text_in_its_place(tmp_path, kind, workers):
+    made = rows()
+    source = write(tmp_path / f"in.{kind}", made)
+    out = tmp_path / f"out.{kind}"
+    summary = check_file(source, out, CHECK, workers=workers, rows=7)
+    columns = CHECK.columns([row["text"] for row in made])
+    expected = [
+        row | {name: values[n] for name, values in columns.items()}
+        for n, row in enumerate(made)
+    ]
+    found = read(out)
+    assert found == ([as_csv(r) for r in expected] if kind == "csv" else expected)
+    assert summary.rows == COUNT
+    assert dict(summary.actions) == Counter(columns["verdict_action"])
+    assert len(summary.actions) == 4
+    assert (summary.before, summary.errors, summary.ended) == (0, 0, 0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [source.name, out.name]
+
+
+def test_the_other_columns_of_parquet_stay_what_they_are(tmp_path):
+    pa = arrow()
+    from pyarrow import parquet
+
+    table = pa.table(
+        {
+            "id": pa.array([2**60 + 1, None, 3], pa.int64()),
+            "text": pa.array(["a heron", None, "b"]).dictionary_encode(),
+            "tags": pa.array([["x"], None, []], pa.list_(pa.string())),
+            "when": pa.array([1, 2, None], pa.timestamp("ns", "UTC")),
+        }
+    ).replace_schema_metadata({"of": "somebody"})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    check_file(tmp_path / "in.parquet", out, CHECK, workers=0)
+    made = parquet.read_table(out)
+    given = parquet.read_table(tmp_path / "in.parquet")
+    assert made.select(table.column_names).equals(given, check_metadata=True)
+    assert made["verdict_error"].to_pylist() == [None, "there is no text", None]
+    assert made["verdict_score"].type == pa.float64()
+    assert made["verdict_blocked"].type == pa.bool_()
+
+
+def test_a_folder_of_parquet_is_read_by_the_names_of_its_files(tmp_path):
+    arrow()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    made = rows()
+    for n in (2, 0, 1):
+        write(folder / f"part-{n}.parquet", made[n * 100 : n * 100 + 100])
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-0.parquet.crc").touch()
+    out = tmp_path / "out.parquet"
+    check_file(folder, out, CHECK, workers=0, rows=64)
+    assert [row["id"] for row in read(out)] == [row["id"] for row in made]
+
+
+def test_half_a_surrogate_pair_in_json_is_no_reason_to_stop(tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "a \\ud800 heron"}\n\n{"other": 1}\n')
+    check_file(source, tmp_path / "out.jsonl", CHECK, workers=0)
+    first, second = read(tmp_path / "out.jsonl")
+    assert first["text"] == "a \ud800 heron"
+    assert first["verdict_flagged"]
+    assert second["verdict_error"] == "there is no text"
+
+
+@kinds
+def test_a_file_without_rows_gives_a_file_without_rows(tmp_path, kind):
+    made = write(tmp_path / "some.jsonl", rows()[:1]).with_suffix(f".{kind}")
+    if kind == "jsonl":
+        made.write_text("")
+    elif kind == "csv":
+        made.write_text("id,text\n")
+    else:
+        pa = arrow()
+        from pyarrow import parquet
+
+        parquet.write_table(pa.table({"text": pa.array([], pa.string())}), made)
+    out = tmp_path / f"out.{kind}"
+    assert check_file(made, out, CHECK, workers=2).rows == 0
+    assert read(out) == []
+
+
+def test_the_results_are_for_those_who_may_read_the_texts(tmp_path):
+    source = write(tmp_path / "in.jsonl", rows()[:3])
+    source.chmod(0o640)
+    out = tmp_path / "out.jsonl"
+    check_file(source, out, CHECK, workers=0)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o640
+
+
+def bad(name: str, data: bytes | None, says: str, column: str = "text"):
+    return pytest.param(name, data, column, says, id=says.replace(" ", "-"))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "column", "says"),
+    [
+        bad("in.jsonl", None, "there is no file"),
+        bad("in.txt", b"a\n", "must end with one of .parquet, .csv, .jsonl"),
+        bad("in.csv", b"id,prompt\n1,a\n", "did you mean 'prompt'", "promt"),
+        bad("in.csv", b"id,text\n1\n", "row 1 has fewer fields"),
+        bad("in.csv", b"id,text\n1,a\n2,b,c\n", "row 2 has more fields"),
+        bad("in.csv", b"text,text\na,b\n", "two columns of one name"),
+        bad("in.csv", b"id,text\n1,zebra\xff\n", "cannot be read: not UTF-8"),
+        bad("in.csv", b"id,text,verdict_error\n1,a,b\n", "choose another prefix"),
+        bad("in.jsonl", b'{"text": "a"}\n{"text": zebra}\n', "in.jsonl:2: every line"),
+        bad("in.jsonl", b"[1]\n", "every line holds one JSON object"),
+        bad("in.jsonl", b'{"prompt": "a"}\n', "there is no column 'text'"),
+        bad("in.parquet", b"zebra", "in.parquet is damaged or no Parquet"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_before_a_text_is_checked(
+    tmp_path, name, data, column, says
+):
+    if name.endswith("parquet"):
+        arrow()
+    source = tmp_path / name
+    if data is not None:
+        source.write_bytes(data)
+    out = tmp_path / f"out{source.suffix}"
+    with pytest.raises(ConfigError) as caught:
+        check_file(source, out, CHECK, column=column, workers=2)
+    assert says in str(caught.value)
+    assert "zebra" not in str(caught.value)
+    assert not out.exists()
+    assert not (tmp_path / f"{out.name}.journal").exists()
+
+
+def test_numbers_are_no_texts(tmp_path):
+    pa = arrow()
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": [1, 2]}), tmp_path / "in.parquet")
+    with pytest.raises(ConfigError, match="'text' holds int64, not texts"):
+        check_file(tmp_path / "in.parquet", tmp_path / "out.parquet", CHECK)
+
+
+def test_files_of_a_folder_that_differ_are_refused(tmp_path):
+    arrow()
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.parquet", rows()[:2])
+    write(tmp_path / "in" / "b.parquet", [{"text": "a"}])
+    with pytest.raises(ConfigError, match=r"b\.parquet has other columns"):
+        check_file(tmp_path / "in", tmp_path / "out.parquet", CHECK)
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("there.jsonl", "there already"),
+        ("out.csv", "must end with .jsonl"),
+        ("nowhere/out.jsonl", "no such folder"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused(tmp_path, out, says):
+    source = write(tmp_path / "in.jsonl", rows()[:3])
+    (tmp_path / "there.jsonl").write_text("somebody's")
+    with pytest.raises(ConfigError, match=says):
+        check_file(source, tmp_path / out, CHECK)
+    assert (tmp_path / "there.jsonl").read_text() == "somebody's"
+
+
+def test_parquet_without_its_library_names_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "in.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match="parquet"):
+        check_file(tmp_path / "in.parquet", tmp_path / "out.parquet", CHECK)
+
+
+# ---- going on ------------------------------------------------------------------------
+
+
+def stopped(
+    tmp_path: Path, check: Check = CHECK, after: int = 100
+) -> tuple[Path, Path]:
+    """A run that was stopped after some rows."""
+    source = write(tmp_path / "in.jsonl", rows())
+    out = tmp_path / "out.jsonl"
+
+    def shown(steps, total):
+        for number, step in enumerate(steps):
+            if number == after:
+                raise KeyboardInterrupt
+            yield step
+
+    with pytest.raises(KeyboardInterrupt):
+        check_file(source, out, check, workers=0, rows=10, shown=shown)
+    assert not out.exists()
+    return source, out
+
+
+def whole(tmp_path: Path) -> list[dict[str, object]]:
+    made = rows()
+    columns = CHECK.columns([row["text"] for row in made])
+    return [
+        row | {name: values[n] for name, values in columns.items()}
+        for n, row in enumerate(made)
+    ]
+
+
+def test_a_run_that_was_stopped_goes_on_and_gives_the_same(tmp_path):
+    source, out = stopped(tmp_path)
+    summary = check_file(source, out, CHECK, workers=0, rows=33)
+    assert summary.before == 110
+    assert summary.rows == COUNT
+    assert read(out) == whole(tmp_path)
+
+
+def test_a_last_line_that_was_cut_off_is_checked_again(tmp_path):
+    source, out = stopped(tmp_path)
+    journal = tmp_path / "out.jsonl.journal"
+    data = journal.read_bytes()
+    journal.write_bytes(data[:-40])
+    assert check_file(source, out, CHECK, workers=0).before == 100
+    assert read(out) == whole(tmp_path)
+
+
+def test_nothing_is_checked_again_when_only_the_writing_was_stopped(
+    tmp_path, monkeypatch
+):
+    from promptguard.batch import files
+
+    source = write(tmp_path / "in.jsonl", rows())
+    out = tmp_path / "out.jsonl"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.JsonTable, "write", full)
+        with pytest.raises(ConfigError, match="No space left"):
+            check_file(source, out, CHECK, workers=0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "in.jsonl",
+        "out.jsonl.journal",
+    ]
+    summary = check_file(source, out, CHECK, workers=0)
+    assert summary.before == summary.rows == COUNT
+    assert read(out) == whole(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda source: Check(WORDS, role="tool"), "another check"),
+        (lambda source: source.write_text('{"text": "a"}\n') and CHECK, "another file"),
+    ],
+    ids=["check", "file"],
+)
+def test_a_journal_of_something_else_is_refused(tmp_path, change, says):
+    source, out = stopped(tmp_path)
+    with pytest.raises(ConfigError, match=f"{says}; remove it"):
+        check_file(source, out, change(source), workers=0)
+
+
+def test_a_model_that_was_trained_anew_is_another_check(tmp_path):
+    from promptguard import PromptInjection
+    from promptguard.batch.local import _told
+
+    check = Check(PromptInjection(model=str(tmp_path)))
+    (tmp_path / "bundle.json").write_text("1")
+    before = _told(check)
+    (tmp_path / "bundle.json").write_text("2")
+    assert _told(check) != before
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    pytest.importorskip("fcntl", reason="locks files as Unix does")
+    source = write(tmp_path / "in.jsonl", rows())
+    with (
+        Journal(tmp_path / "out.jsonl.journal", {}),
+        pytest.raises(ConfigError, match="another run is writing"),
+    ):
+        check_file(source, tmp_path / "out.jsonl", CHECK, workers=0)
+
+
+def test_a_journal_is_for_its_owner_alone_and_holds_no_text(tmp_path):
+    stopped(tmp_path)
+    journal = tmp_path / "out.jsonl.journal"
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+    said = journal.read_text()
+    assert "Zanzibar" not in said
+    assert "joe@" not in said
