@@ -19,6 +19,7 @@ from pathlib import Path
 
 # Options that name folders of this machine.
 _FOLDERS = ("--build", "--data", "--environments", "--out", "--held-out", "--plain")
+_FOLDERS += ("--engines", "--ray", "--spark")
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("promptguard-llm", "numpy", "onnxruntime", "tokenizers", "pydantic")
 
