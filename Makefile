@@ -9,16 +9,18 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAIN_VENV ?= .venv-train
 DOCS_VENV ?= .venv-docs
+BATCH_VENV ?= .venv-batch
 # Where the other libraries are installed, and how long they may be measured.
 PEERS ?= .venv-peers
 MINUTES ?= 15
 BIN := $(VENV)/bin
 TRAIN_BIN := $(TRAIN_VENV)/bin
 DOCS_BIN := $(DOCS_VENV)/bin
+BATCH_BIN := $(BATCH_VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint types suite coverage robustness train-env test-train smoke bench figures docs hooks installed build clean
+.PHONY: help demo test format lint types suite coverage robustness train-env test-train test-batch smoke bench figures docs hooks installed build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -67,6 +69,9 @@ train-env: $(TRAIN_VENV)/.train  ## the environment that trains the model
 test-train: $(TRAIN_VENV)/.train  ## the tests that need torch, MLflow or Metaflow
 	$(TRAIN_BIN)/python -m pytest -m "torch or mlflow or metaflow"
 
+test-batch: $(BATCH_VENV)/.batch  ## the tests of Spark and Ray; Spark needs Java 17
+	$(BATCH_BIN)/python -m pytest -rs tests/batch
+
 smoke: $(TRAIN_VENV)/.train  ## the training pipeline in small, without any data
 	$(TRAIN_BIN)/python -m training run training/configs/release.toml --smoke
 
@@ -92,7 +97,7 @@ build: $(VENV)/.test  ## the wheel, in dist/
 	$(BIN)/python -m pip wheel $(PIP_FLAGS) --no-deps --wheel-dir dist .
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) .venv-installed .venv-peers .nox build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAIN_VENV) $(DOCS_VENV) $(BATCH_VENV) .venv-installed .venv-peers .nox build dist .pytest_cache .mypy_cache .ruff_cache
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -111,6 +116,11 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 # The site reads the sources: of the package nothing has to be installed but its extra.
 $(DOCS_VENV)/.docs: pyproject.toml | $(DOCS_BIN)/python
 	$(DOCS_BIN)/python -m pip install $(PIP_FLAGS) -e '.[docs]'
+	@touch $@
+
+# MLflow for its function of Spark; the other engines are the extras.
+$(BATCH_VENV)/.batch: pyproject.toml | $(BATCH_BIN)/python
+	$(BATCH_BIN)/python -m pip install $(PIP_FLAGS) -e '.[parquet,ray,spark,test]' 'mlflow>=3.17,<3.18'
 	@touch $@
 
 # torch comes first and alone: asked for by another package, it may come as a GPU build.

@@ -47,9 +47,16 @@ def highest(session: nox.Session) -> None:
     suite(session)
 
 
-def suite(session: nox.Session) -> None:
+@nox.session(python=PYTHONS[0])
+def batch(session: nox.Session) -> None:
+    """Spark and Ray as they are; Spark needs Java 17."""
+    session.install("-e", ".[parquet,ray,spark,test]", "mlflow>=3.17,<3.18")
+    suite(session, "-rs", "tests/batch")
+
+
+def suite(session: nox.Session, *words: str) -> None:
     session.run("python", "-m", "pip", "list", "--format=freeze", silent=True)
-    session.run("python", "-m", "pytest", *(session.posargs or ["-q"]))
+    session.run("python", "-m", "pytest", *(session.posargs or words or ["-q"]))
 
 
 def lower_bounds() -> list[str]:

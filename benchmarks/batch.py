@@ -4,11 +4,11 @@
     python benchmarks/batch.py --engines .venv-batch/bin/python
     python benchmarks/batch.py --texts 1000 --long 20000 --build build/batch --quick
 
-All engines read one Parquet file of texts of 30 tokens, one in ten of which has something
-to find, and write another; what they wrote is compared row by row with what a single
-process wrote. The time of a run over a few texts is taken off, so that what is left is
-checking and not starting. Seconds of the processor are those of all processes of an
-engine, so that they hold on a busy machine too.
+All engines read one Parquet file of texts of 30 tokens, one in ten of which has
+something to find, and write another; what they wrote is compared row by row with what a
+single process wrote. The time of a run over a few texts is taken off, so that what is
+left is checking and not starting. Seconds of the processor are those of all processes
+of an engine, so that they hold on a busy machine too.
 
 What is measured is kept in --build: the same command goes on after it was stopped, also
 within the long run, whose journal is there. Writes results/batch.json and .md.

@@ -17,7 +17,7 @@ from typing import Any
 
 import promptguard as pg
 
-from . import scaleplots
+from . import queueplots, scaleplots
 from .drawing import COLOURS, INK, QUIET, Drawing, Line, bars, chart
 from .pages import result
 
@@ -273,6 +273,7 @@ PLOTS: dict[str, tuple[str, Callable[[Any], Drawing]]] = {
     "peers": ("peers", peers),
     "lengths": ("scale", scaleplots.lengths),
     "threads": ("scale", scaleplots.threads),
+    "queue": ("queueing", queueplots.queue),
 }
 
 
