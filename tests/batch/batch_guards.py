@@ -55,12 +55,14 @@ class Kills(Guard):
 
 @dataclass(frozen=True)
 class Slow(Guard):
-    """Takes its time."""
+    """Takes its time, over every text or over those that hold a word."""
 
     seconds: float = 0.01
+    word: str = ""
 
     def inspect(self, text: Text) -> Inspection:
-        time.sleep(self.seconds)
+        if self.word in text.original:
+            time.sleep(self.seconds)
         if "heron" in text.original:
             yield Finding("bird", 0.5, 0, 1)
 

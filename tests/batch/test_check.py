@@ -9,6 +9,8 @@ import pytest
 from batch_guards import TEXTS, WORDS, Breaks, numbered
 
 import promptguard as pg
+from promptguard import engine
+from promptguard._costs import Costs
 from promptguard.batch import Check
 
 
@@ -86,6 +88,18 @@ def test_equal_texts_are_asked_about_once():
 def test_threads_change_no_verdict():
     texts = numbered(200)
     assert Check(WORDS, threads=4).columns(texts) == Check(WORDS).columns(texts)
+
+
+def test_what_a_process_has_measured_changes_no_row(monkeypatch):
+    before = row(Check(WORDS), TEXTS[1])
+    monkeypatch.setattr(engine, "_costs", Costs())
+    for _ in range(Costs.ENOUGH):
+        engine._costs.note(WORDS.parts[0], 10.0, 1)
+    # By itself the guard lets those go first that are cheap now, and finds the address.
+    assert len(WORDS.check(TEXTS[1]).findings) > len(
+        json.loads(before["verdict_spans"])
+    )
+    assert row(Check(WORDS), TEXTS[1]) == before
 
 
 def test_a_check_that_was_pickled_is_the_same_check():
