@@ -93,8 +93,14 @@ def ray(folder: Path) -> dict[str, Any]:
     )
     data = ray.data.from_items(rows(), override_num_blocks=6)
     checked = on_ray(data, CHECK, workers=2, rows=64)
+    # Tasks that read and write stand before and behind the actors, and need cores too.
+    data.write_parquet(str(folder / "in"))
+    read = ray.data.read_parquet(str(folder / "in"))
+    on_ray(read, CHECK, rows=100).write_parquet(str(folder / "out"))
+    written = ray.data.read_parquet(str(folder / "out"))
     return {
         "arrow": sorted(checked.take_all(), key=lambda row: row["id"]),
+        "files": sorted(written.take_all(), key=lambda row: row["id"]),
         "missing": refused(lambda: on_ray(data, CHECK, "prompt")),
         "workers": refused(lambda: on_ray(data, CHECK, workers=0)),
     }

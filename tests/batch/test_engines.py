@@ -94,6 +94,11 @@ def test_ray_gives_the_verdicts_of_a_single_process(single, ray):
 
 
 @needs("ray", "pandas", "pyarrow")
+def test_ray_reads_and_writes_files_beside_the_actors(single, ray):
+    assert ray["files"] == single["here"]
+
+
+@needs("ray", "pandas", "pyarrow")
 def test_what_cannot_be_is_refused_before_ray_runs(ray):
     assert "there is no column 'prompt'" in ray["missing"]
     assert "workers" in ray["workers"]
@@ -104,6 +109,23 @@ def test_the_registered_model_is_a_function_of_spark(tmp_path):
     found = done("mlflow", tmp_path)
     assert found["udf"] == found["alone"]
     assert {action for action, _ in found["udf"]} == {"allow", "block"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "share"),
+    [
+        ([2.0], 0.5),
+        ([16.0, 16.0], 0.9375),
+        ([1.0, 4.0], 0.75),
+        ([1.0], 0.0),
+        ([3.0], 0.6666),
+    ],
+)
+def test_actors_of_ray_leave_a_core_for_the_tasks_beside_them(nodes, share):
+    from promptguard.batch.ray import _share
+
+    assert _share(nodes) == share
+    assert all(cores - cores * share >= 1 for cores in nodes if cores > 1)
 
 
 @pytest.mark.parametrize(

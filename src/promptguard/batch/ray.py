@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import ConfigError, MissingExtra
@@ -36,9 +38,11 @@ def on_ray(
     """A Dataset of Ray with the columns of a check behind its own.
 
     Nothing is checked before the dataset is read. The library has to be installed where
-    the actors run. Each of them loads the model once and takes as many cores as the
-    check has threads. Ray keeps the order of the rows only where its
-    ``DataContext`` says ``execution_options.preserve_order``.
+    the actors run. Each loads the model once, and there are as many as cores for the
+    threads of the check. Ray counts a little less for each, so that on every node of
+    several cores a task that reads or writes may run as well: those it would otherwise
+    never begin. It keeps the order of the rows only where its ``DataContext`` says
+    ``execution_options.preserve_order``.
 
     Args:
         dataset: The dataset.
@@ -60,10 +64,11 @@ def on_ray(
     if names:
         absent(column, names)
         check.absent_from(names)
+    if not ray.is_initialized():
+        ray.init()
+    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
     if workers is None:
-        if not ray.is_initialized():
-            ray.init()
-        workers = int(ray.cluster_resources().get("CPU", 1)) // check.threads
+        workers = max(1, sum(int(cores) // check.threads for cores in nodes))
     if workers < 1:
         raise ConfigError("workers must be a whole number of at least 1")
     return dataset.map_batches(
@@ -72,5 +77,14 @@ def on_ray(
         batch_format="pyarrow",
         batch_size=rows,
         compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=check.threads,
+        num_cpus=check.threads * _share(nodes),
     )
+
+
+def _share(nodes: Sequence[float]) -> float:
+    """How much of a core an actor asks for, so that a node has one left for tasks."""
+    several = [cores for cores in nodes if cores > 1]
+    # Of a single core nothing can be left: a task takes a whole one.
+    least = min(((cores - 1) / cores for cores in several), default=0.0)
+    # Ray counts ten-thousandths.
+    return math.floor(least * 10_000) / 10_000
