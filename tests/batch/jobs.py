@@ -96,7 +96,7 @@ def ray(folder: Path) -> dict[str, Any]:
     # Tasks that read and write stand before and behind the actors, and need cores too.
     data.write_parquet(str(folder / "in"))
     read = ray.data.read_parquet(str(folder / "in"))
-    on_ray(read, CHECK, rows=100).write_parquet(str(folder / "out"))
+    on_ray(read.repartition(8), CHECK, rows=100).write_parquet(str(folder / "out"))
     written = ray.data.read_parquet(str(folder / "out"))
     return {
         "arrow": sorted(checked.take_all(), key=lambda row: row["id"]),

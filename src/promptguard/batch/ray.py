@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["on_ray"]
 
 
+# Cores of a node that tasks of Ray's own may need at once.
+_TASKS = 2
+
+
 class Actor:
     """A process of Ray that has loaded the guards of a check."""
 
@@ -39,9 +43,9 @@ def on_ray(
 
     Nothing is checked before the dataset is read. The library has to be installed where
     the actors run. Each loads the model once, and there are as many as cores for the
-    threads of the check. Ray counts a little less for each, so that on every node of
-    several cores a task that reads or writes may run as well: those it would otherwise
-    never begin. It keeps the order of the rows only where its ``DataContext`` says
+    threads of the check. Ray is asked for less, so that its own tasks, which read and
+    write, find two cores of a node free: it would otherwise never begin them. It keeps
+    the order of the rows only where its ``DataContext`` says
     ``execution_options.preserve_order``.
 
     Args:
@@ -82,9 +86,12 @@ def on_ray(
 
 
 def _share(nodes: Sequence[float]) -> float:
-    """How much of a core an actor asks for, so that a node has one left for tasks."""
-    several = [cores for cores in nodes if cores > 1]
-    # Of a single core nothing can be left: a task takes a whole one.
-    least = min(((cores - 1) / cores for cores in several), default=0.0)
+    """How much of a core an actor asks for, so that tasks find what they need.
+
+    A task that lists files has another one read their footers, and waits for it.
+    """
+    # Of one or two cores nothing would be left; elsewhere there is room for tasks.
+    larger = [cores for cores in nodes if cores > _TASKS]
+    least = min(((cores - _TASKS) / cores for cores in larger), default=0.0)
     # Ray counts ten-thousandths.
     return math.floor(least * 10_000) / 10_000
