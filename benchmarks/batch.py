@@ -186,6 +186,8 @@ def engine(name: str, python: str, folder: Path, source: Path, few: Path) -> Any
             "PYTHONPATH": os.pathsep.join(paths),
             "BATCH_FEW": str(few),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # Ray's processes are nicer than others by default.
+            "RAY_worker_niceness": "0",
             "SPARK_LOCAL_IP": "127.0.0.1",
         },
     )

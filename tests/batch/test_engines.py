@@ -37,6 +37,8 @@ def done(job: str, folder: Path) -> Any:
         | {
             "PYTHONPATH": os.pathsep.join(paths),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # By default its processes stand behind all others of a busy machine.
+            "RAY_worker_niceness": "0",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "SPARK_LOCAL_IP": "127.0.0.1",
         },
