@@ -145,7 +145,7 @@ def test_threshold_and_rate_change_the_verdict():
         (("check", "--polcy=x", SECRET), "did you mean --policy?"),
         (("check", "--role", "usr", SECRET), "unknown role 'usr'; did you mean 'user'"),
         (("eval", "--role", "usr", "rows.jsonl"), "did you mean 'user'? Known: "),
-        (("check", "--guard", "secret", SECRET), "did you mean 'secrets'? Known: classifier"),
+        (("check", "--guard", "secret", SECRET), "did you mean 'secrets'? Known: cla"),
         (("check", "--guard", "keywords", SECRET), "told what to look for"),
         (("check", "--guard", "pii", "--fpr", "0.1", SECRET), "say it in a policy"),
         (("check", "--policy", "/no/such.toml", SECRET), "/no/such.toml"),
