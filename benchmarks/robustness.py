@@ -204,10 +204,10 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[Row]:
         # Of a test that ran again, the last time counts.
         last = {line["test"]: line for line in found if "test" in line}
         outcomes = [line["outcome"] for line in last.values()]
-        if not outcomes:
+        selected = max((line.get("selected", 0) for line in found), default=0)
+        if not outcomes or not selected:
             # Begun, and cut short before a test was at its end.
             continue
-        selected = max((line.get("selected", 0) for line in found), default=0)
         full = PARTS[name].full
         counts = [(key, value) for key, value in sizes if key != "SECONDS"]
         said = [words for line in last.values() for words in _said(line)]
