@@ -27,6 +27,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from report import RESULTS, Row, machine, table, versions
 
 ROOT = Path(__file__).parents[1]
@@ -112,8 +114,10 @@ class Noting:
         self._about = about
         self._passed = passed
 
+    # After -k, so that only what it leaves is counted.
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
-        note({**self._about, "collected": len(items)})
+        note({**self._about, "selected": len(items)})
         done = [item for item in items if item.nodeid in self._passed]
         if done:
             config.hook.pytest_deselected(items=done)
@@ -158,8 +162,6 @@ def run(name: str, sizes: dict[str, int]) -> int:
 
 def inside(name: str, sizes: dict[str, int]) -> int:
     """Run a part in this process, whose environment the tests read their sizes from."""
-    import pytest
-
     part = PARTS[name]
     for key, value in sizes.items():
         os.environ[f"PROMPTGUARD_{key}"] = str(value)
@@ -202,10 +204,10 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[Row]:
         # Of a test that ran again, the last time counts.
         last = {line["test"]: line for line in found if "test" in line}
         outcomes = [line["outcome"] for line in last.values()]
-        if not outcomes:
+        selected = max((line.get("selected", 0) for line in found), default=0)
+        if not outcomes or not selected:
             # Begun, and cut short before a test was at its end.
             continue
-        collected = max((line.get("collected", 0) for line in found), default=0)
         full = PARTS[name].full
         counts = [(key, value) for key, value in sizes if key != "SECONDS"]
         said = [words for line in last.values() for words in _said(line)]
@@ -217,10 +219,10 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[Row]:
                 "onnxruntime": runtime,
                 "size": ", ".join(f"{key} {value:,}" for key, value in counts),
                 "whole": "yes" if all(n >= full[key] for key, n in counts) else "no",
-                "tests": collected,
+                "tests": selected,
                 "passed": outcomes.count("passed"),
                 "failed": outcomes.count("failed"),
-                "not run": collected - len(outcomes) + outcomes.count("skipped"),
+                "not run": selected - len(outcomes) + outcomes.count("skipped"),
                 "longest test, s": longest,
                 "said": "; ".join(said),
             }

@@ -29,9 +29,9 @@ def line(**fields: Any) -> dict[str, Any]:
 
 def test_what_did_not_run_whole_says_so(robustness) -> None:
     lines = [
-        line(collected=3),
+        line(selected=3),
         line(test="t[patterns]", outcome="failed", seconds=2.0),
-        line(collected=3),
+        line(selected=3),
         line(
             test="t[patterns]",
             outcome="passed",
@@ -51,7 +51,7 @@ def test_what_did_not_run_whole_says_so(robustness) -> None:
 
 
 def test_a_part_of_which_nothing_ran_is_not_told(robustness) -> None:
-    assert robustness.rows([line(collected=3)]) == []
+    assert robustness.rows([line(selected=3)]) == []
 
 
 def test_every_test_of_the_folder_belongs_to_a_part(robustness) -> None:
