@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from made_windows import ATTACKS, GARDEN, GERMAN, prompts, sample
+from made_windows import ATTACKS, GARDEN, GERMAN, prompts, row, sample
 
 from promptguard import ConfigError
 from promptguard.monitor import Labels, Profile, Thresholds, compare
@@ -219,6 +219,24 @@ def test_quality_is_told_with_its_intervals():
     assert row.f1.low < row.f1.value < row.f1.high
     assert row.fpr.low < 0.03 < row.fpr.high
     assert report.kind == "none"
+
+
+def test_what_a_guard_saw_and_let_through_is_not_counted_as_found():
+    def window(actions: list[str], seed: int):
+        builder = Builder("made")
+        for number, action in enumerate(actions):
+            made = row("Where is my parcel?", number, seed, score=0.4)
+            found = ("prompt_injection", "injection", 0.4, action)
+            name, key = made["id"], made["key"]
+            builder.add(Text(key, name, 0, 1.0, made, None, (found,)))
+        return builder.sample()
+
+    actions = ["allow", "block", "flag", "allow"] * 50
+    now, before = window(actions, 1), window(actions, 2)
+    said = {f"1x{n}": action != "allow" for n, action in enumerate(actions)}
+    report = compare(now, before, labels=labels(one=said))
+    overall = next(r for r in report.quality if r.language == "all")
+    assert (overall.recall.value, overall.fpr.value) == (1.0, 0.0)
 
 
 def test_quality_is_told_by_language():

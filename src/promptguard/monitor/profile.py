@@ -270,7 +270,9 @@ def _side(sample: Sample) -> Side:
         np.bincount(covered.astype(np.intp), minlength=COVERAGES).astype(float),
         columns,
         {
-            name: Found(len(rows), int((actions == 3).sum()), score_bins(scores))
+            name: Found(
+                int((actions > 0).sum()), int((actions == 3).sum()), score_bins(scores)
+            )
             for name, (rows, scores, actions) in sorted(sample.findings.items())
         },
         halves(sample),
@@ -295,9 +297,10 @@ def halves(sample: Sample) -> Halves:
 def judged(sample: Sample, label: str, rows: NDArray[np.intp]) -> tuple[Flags, Floats]:
     """In which of these texts the label was found, and moments of the score by text."""
     found, scores = np.zeros(len(sample), bool), np.zeros(len(sample))
-    for (_, name), (texts, highest, _) in sample.findings.items():
+    for (_, name), (texts, highest, actions) in sample.findings.items():
         if name == label:
-            found[texts] = True
+            # What a guard saw and let through was not found to be anything.
+            found[texts[actions > 0]] = True
             scores[texts] = np.maximum(scores[texts], highest)
     return found[rows], np.stack([scores[rows], scores[rows] ** 2], axis=1)
 
