@@ -163,7 +163,7 @@ def test_what_cannot_be_read_is_an_error_and_nothing_is_lost(loop: Loop) -> None
         (("--report", "none.json"), "none.json cannot be read"),
         (("--report", str(wrong)), "is no report of `promptguard monitor --json`"),
         (("--report", report(loop, verdict="bad")), "the verdict 'bad'"),
-        (("--labels", "none.jsonl"), "none.jsonl is not there"),
+        (("--labels", "none.jsonl", "--traffic", "x"), "none.jsonl is not there"),
         (("--labels", str(file)), "name the database with --traffic"),
     ]
     for options, said in cases:

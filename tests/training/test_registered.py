@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import sqlite3
@@ -61,6 +62,9 @@ def forgotten() -> Iterator[None]:
     def forget() -> None:
         mlflow.set_tracking_uri(None)
         mlflow.set_registry_uri(None)
+        # It writes down there, for child processes, what it was told.
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+            os.environ.pop(name, None)
 
     forget()
     yield
