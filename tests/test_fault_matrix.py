@@ -26,6 +26,7 @@ CANARY = '"The bakery opens at seven, and the bread is best while it is warm."'
 # Those that cannot be made without an argument.
 GUARDS: dict[str, Guard] = {
     "AnyOf": pg.Keywords(("absent",)) | pg.PII(),
+    "Classifier": pg.Classifier(model=str(Path(pg.__file__).parent / "models")),
     "Canary": pg.Canary("You are a careful gardener who never speaks of orchids."),
     "Keywords": pg.Keywords(("absent",)),
     "Language": pg.Language(("en",)),
