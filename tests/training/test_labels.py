@@ -588,7 +588,6 @@ def test_a_locked_database_is_told_and_nothing_is_lost(
     connection.execute("PRAGMA journal_mode=DELETE")
     connection.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr(database, "_WAIT", 0.1)
-    monkeypatch.setattr(database, "_TRIES", 2)
     config, into = load(world / "run.toml"), world / "out.jsonl"
     with pytest.raises(TrafficError, match="who holds it") as raised:
         merge([of(name, 1)], kept.url, config, into)
