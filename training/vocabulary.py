@@ -124,12 +124,18 @@ def _wanted(tokenizer: Tokenizer, foreign: Sequence[str], count: int) -> list[st
         vocab_size=count * _CANDIDATES + len(letters),
         min_frequency=_LEAST,
         limit_alphabet=count,
-        special_tokens=[_UNKNOWN],
+        # Of pieces that are equally good the trainer takes the one whose letters have
+        # the lower numbers, and numbers letters inside of words as a hash has them,
+        # another one in every process, unless they are there before.
+        special_tokens=[_UNKNOWN, *sorted(f"{_CONTINUES}{one}" for one in letters)],
         show_progress=False,
     )
     new.train_from_iterator(foreign, trainer)
-    known = tokenizer.get_vocab()
-    uses = _uses(new, foreign)
+    known, ids = tokenizer.get_vocab(), new.get_vocab()
+    # Without the special ones, which would be found in the texts as they are written.
+    counting = Tokenizer(WordPiece(ids, unk_token=_UNKNOWN))
+    counting.normalizer, counting.pre_tokenizer = new.normalizer, new.pre_tokenizer
+    uses = _uses(counting, foreign)
     # A word with one character that has no piece is unknown as a whole.
     single = dict.fromkeys(
         piece
@@ -140,10 +146,9 @@ def _wanted(tokenizer: Tokenizer, foreign: Sequence[str], count: int) -> list[st
     )
     longer = [
         piece
-        for piece, number in new.get_vocab().items()
+        for piece, number in ids.items()
         if piece not in known and len(_body(piece)) > 1 and uses[number] >= _LEAST
     ]
-    ids = new.get_vocab()
     longer.sort(key=lambda piece: (-uses[ids[piece]] * (len(_body(piece)) - 1), piece))
     return [*single, *(piece for piece in longer if piece != _UNKNOWN)][:count]
 
@@ -153,8 +158,8 @@ def _recorded(
 ) -> dict[int, str]:
     """The pieces that a bundle got, which its own tokenizer records.
 
-    They cannot be found anew: the trainer of tokenizers orders pieces that are equally
-    good by a hash that is another one in every process.
+    Those of bundles up to the third cannot be found anew: pieces that are equally good
+    were taken as a hash had them, another one in every process.
 
     Raises:
         PipelineError: It is no tokenizer made from this one by these texts.
