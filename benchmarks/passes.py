@@ -115,6 +115,29 @@ def beside_each_other(
     return rows
 
 
+def decisions(plain: str, texts: Sequence[str], scale: float) -> list[Row]:
+    """What the released bundle flags, beside the one in the plain graph."""
+    drawn = random.Random(SEED).sample(texts, min(len(texts), int(scale * 2000)))
+    rows: list[Row] = []
+    for kind in (pg.PromptInjection, pg.Toxicity, pg.HarmfulRequest):
+        before, now = (
+            [verdict.flagged for verdict in kind(model=model).check_batch(drawn)]
+            for model in (plain, None)
+        )
+        rows.append(
+            {
+                "guard": kind.__name__,
+                "texts": len(drawn),
+                "flagged, plain graph": sum(before),
+                "flagged, released graph": sum(now),
+                "decided otherwise": sum(
+                    a != b for a, b in zip(before, now, strict=True)
+                ),
+            }
+        )
+    return rows
+
+
 def operators(model: onnx.ModelProto, feed: Feed, runs: int) -> list[Row]:
     """Where a run spends its time: the largest operators, by ONNX Runtime's profile."""
     with TemporaryDirectory() as folder:
@@ -211,12 +234,14 @@ def main() -> None:
     bundle = Bundle.load(options.plain)
     encoder = Encoder(bundle.tokenizer, bundle.window, bundle.overlap)
     sets = benchmark_rows(config, load_sources(config.sources_file)).values()
-    benign = [row.text for rows in sets for row in rows if not row.attack]
+    every = [row for rows in sets for row in rows]
+    benign = [row.text for row in every if not row.attack]
     publish(
         "passes",
         "What the graph of the model costs",
         {
             "Graphs": beside_each_other(sessions(bundle), encoder, benign, scale),
+            "Decisions": decisions(options.plain, [r.text for r in every], scale),
             "Operators of a run of 128 tokens": operators(
                 onnx.load_from_string(Bundle.load(None).model),
                 next(windows(encoder, benign, 128, 1))[1],
