@@ -107,6 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"promptguard {__version__}")
         return ALLOWED
     if chosen.run is None:
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
         parser.error("")
     if unknown:
         chosen.parser.unknown(unknown)
@@ -125,8 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         drop_output()
         return _fail(f"cannot read or write: {error.strerror}")
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -224,7 +224,15 @@ def _experiment(chosen: argparse.Namespace) -> int:
     )
     # Before anything is asked: a run that cannot be logged would be found out last.
     logging = [_to_mlflow(chosen), _to_wandb(chosen)]
-    results = experiment.run(chosen.out)
+    try:
+        results = experiment.run(chosen.out)
+    except KeyboardInterrupt:
+        print(
+            f"promptguard: stopped; what was answered is kept in {chosen.out}, and the "
+            "same command goes on",
+            file=sys.stderr,
+        )
+        raise
     print(as_text(results))
     print()
     for path in write(results, chosen.out):
