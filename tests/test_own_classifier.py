@@ -100,6 +100,18 @@ def test_an_action_may_be_one_for_each_label(model: str) -> None:
     assert verdict.flagged and not verdict.blocked
 
 
+def test_an_action_for_a_label_that_the_model_has_not_is_told(model: str) -> None:
+    guard = Classifier(model=model, actions={"lotery": Action.FLAG})
+    says = r"label of Classifier 'lotery'; did you mean 'lottery'\? Known: .*spam"
+    with pytest.raises(ConfigError, match=says):
+        guard.warmup()
+    with pytest.raises(ConfigError, match=says):
+        guard.check("a jackpot")
+    known = Classifier(model=model, actions={"lottery": Action.FLAG})
+    verdict = known.check("a jackpot")
+    assert verdict.flagged and not verdict.blocked
+
+
 @pytest.mark.parametrize("role", ["user", "tool", "assistant"])
 def test_a_decoders_bundle_reads_bytes_and_no_kinds(decoder: str, role: str) -> None:
     guard = Classifier(model=decoder, labels=("spam",))

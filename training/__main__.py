@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import config as configuration
 from .config import Config
-from .errors import PipelineError
+from .errors import PipelineError, lacking
 from .stage import Stage, run_all, table
 
 __all__ = ["STAGES", "configured", "main", "quiet", "see_verdicts"]
@@ -356,35 +356,42 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     quiet()
     try:
-        if options.command in ("vary", "simulate"):
-            return _narratives(options)
-        if options.command in ("traffic", "labels", "continuous", "rollback"):
-            return int(options.run(options))
-        if options.command == "dvc":
-            from .versioning import pipeline
-
-            print(pipeline(STAGES), end="")
-            return 0
-        config = configured(
-            options.config,
-            data=options.data,
-            build=options.build,
-            smoke=options.smoke,
-            accept_loss=getattr(options, "accept_loss", None),
-        )
-        if options.command == "reproduced":
-            return _reproduced(config)
-        stages = _chosen(options)
-        see_verdicts(stages[0], config)
-        done = run_all(stages, config, force=options.force)
-        if any(stage.made for stage in done):
-            print(f"\n{table(done)}")
+        return _run(options)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"error: {lacking(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command in ("vary", "simulate"):
+        return _narratives(options)
+    if options.command in ("traffic", "labels", "continuous", "rollback"):
+        return int(options.run(options))
+    if options.command == "dvc":
+        from .versioning import pipeline
+
+        print(pipeline(STAGES), end="")
+        return 0
+    config = configured(
+        options.config,
+        data=options.data,
+        build=options.build,
+        smoke=options.smoke,
+        accept_loss=getattr(options, "accept_loss", None),
+    )
+    if options.command == "reproduced":
+        return _reproduced(config)
+    stages = _chosen(options)
+    see_verdicts(stages[0], config)
+    done = run_all(stages, config, force=options.force)
+    if any(stage.made for stage in done):
+        print(f"\n{table(done)}")
     return 0
 
 

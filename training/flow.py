@@ -26,8 +26,13 @@ if not {"METAFLOW_USER", "USERNAME", "USER"} & set(os.environ) - {""}:
     # Without a name Metaflow does not start, and there is none in a container.
     os.environ["METAFLOW_USER"] = "training"
 
-from metaflow import FlowSpec, Parameter, card, current, step
-from metaflow.cards import Image, Markdown, Table
+from training.errors import lacking
+
+try:
+    from metaflow import FlowSpec, Parameter, card, current, step
+    from metaflow.cards import Image, Markdown, Table
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {lacking(error)}")
 
 from training.__main__ import STAGES, configured, quiet, see_verdicts
 from training.config import Config

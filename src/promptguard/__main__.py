@@ -2,6 +2,13 @@
 
 import sys
 
-from .cli import main
+try:
+    from .cli import INTERRUPTED, main
+except KeyboardInterrupt:
+    # There is no name for it as yet: cli.INTERRUPTED.
+    sys.exit(130)
 
-sys.exit(main())
+try:
+    sys.exit(main())
+except KeyboardInterrupt:
+    sys.exit(INTERRUPTED)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_options", "guard_name", "guard_names", "guard_of", "policy_of"]
 
-# Of these has to be said what they look for.
-_TOLD = frozenset("canary judge keywords language max_length regex".split())
+# Of these has to be said what they look for, or with which model.
+_TOLD = frozenset("canary classifier judge keywords language max_length regex".split())
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

@@ -20,6 +20,17 @@ ALLOWED, BLOCKED, ERROR, FOUND = 0, 1, 2, 3
 # What a shell reports for a program that a signal ended: 128 + SIGINT, + SIGPIPE.
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
+# What messages of the library call an argument, and what it is called here.
+_ARGUMENTS = (
+    ("threshold", "pass threshold=", "pass --threshold"),
+    (
+        "judge_key_env",
+        "name another variable with key_env, or pass a client as llm",
+        "or name another variable with --judge-key-env",
+    ),
+    ("key_env", "with key_env", "with --key-env"),
+)
+
 _TOP = """\
 Check texts for prompt injection, personal data and secrets, on this machine alone.
 
@@ -96,6 +107,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; None means this process's own.
     """
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     from .errors import PromptGuardError
     from .printing import drop_output
 
@@ -118,15 +136,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except PromptGuardError as error:
-        return _fail(str(error))
+        return _fail(_in_options(str(error), chosen))
     except BrokenPipeError:
         drop_output()
         return PIPE_CLOSED
     except OSError as error:
         drop_output()
         return _fail(f"cannot read or write: {error.strerror}")
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -305,6 +321,17 @@ def _shown(texts: Iterator[str], source: BinaryIO) -> Iterator[str]:
     except (OSError, ValueError):
         pass
     return progress(texts, size or None, "check", source.tell if size else None)
+
+
+def _in_options(message: str, chosen: argparse.Namespace) -> str:
+    """A message with the command's options in place of the library's arguments."""
+    if getattr(chosen, "policy", None) is not None:
+        # There they are keys of the policy, of the same names.
+        return message
+    for name, said, option in _ARGUMENTS:
+        if hasattr(chosen, name):
+            message = message.replace(said, option)
+    return message
 
 
 def _fail(message: str) -> int:

@@ -158,12 +158,12 @@ def test_a_file_without_rows_gives_a_file_without_rows(tmp_path, kind):
     assert read(out) == []
 
 
-def test_the_results_are_for_those_who_may_read_the_texts(tmp_path):
+def test_the_results_are_for_their_owner_alone(tmp_path):
     source = write(tmp_path / "in.jsonl", rows()[:3])
-    source.chmod(0o640)
+    source.chmod(0o644)
     out = tmp_path / "out.jsonl"
     check_file(source, out, CHECK, workers=0)
-    assert stat.S_IMODE(out.stat().st_mode) == 0o640
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
 def bad(name: str, data: bytes | None, says: str, column: str = "text"):

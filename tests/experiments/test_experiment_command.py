@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
+import stat
 import subprocess
 import sys
 import time
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +61,50 @@ def test_a_command_asks_grades_and_reports(run, script, tmp_path):
     asked = len(script.answers), len(script.judged)
     assert run(*judge, "--repeats", "2", "--seed", "5")[0] == 0
     assert (len(script.answers), len(script.judged)) == asked
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX modes")
+def test_what_holds_texts_is_for_its_owner_alone(run, tmp_path):
+    assert run("--judge-model", "a-judge", "--pairs", "--limit", "1")[0] == 0
+    folder = tmp_path / "out"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert len(modes) == 7 and set(modes.values()) == {0o600}, modes
+
+
+def test_the_command_of_the_readme_works(server, script, file, tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^promptguard (experiment .*?) +#", readme, re.M)
+    monkeypatch.chdir(tmp_path)
+    Path("questions.jsonl").write_bytes(file.read_bytes())
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    assert main([*shlex.split(line), "--limit", "1"]) == 0
+    assert {body["model"] for body in script.answers} == {"gpt-4o-mini"}
+
+
+def test_help_says_what_is_required(capsys):
+    with pytest.raises(SystemExit):
+        main(["experiment", "--help"])
+    said = capsys.readouterr().out
+    first, second = said.splitlines()[:2]
+    assert "QUESTIONS --model NAME --out FOLDER [" in first
+    assert second.endswith("promptguard experiment --print-variants")
+    assert said.count("; required") == 3
+
+
+def test_a_key_that_is_missing_is_told_in_options(capsys, file, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    out = str(tmp_path / "out")
+    assert main(["experiment", str(file), "--model", "m", "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert "name another variable with --key-env" in said and "key_env" not in said
+
+
+def test_a_judges_key_that_is_missing_is_told_in_options(run):
+    _, _, err = run("--judge-model", "a-judge", "--judge-key-env", "NO_SUCH_KEY")
+    assert "or name another variable with --judge-key-env" in err
 
 
 def test_without_a_judge_nobody_else_is_asked(run, script):
@@ -151,6 +198,14 @@ def test_a_mistake_is_told_before_anything_is_asked(run, script, more, said):
         ((), "QUESTIONS is missing"),
         (("q.jsonl",), "--model is missing"),
         (("q.jsonl", "--model", "m"), "--out is missing"),
+        (
+            tuple("q.jsonl --model m --out o --rubrics clarity".split()),
+            "--rubrics goes with --judge-model",
+        ),
+        (
+            tuple("q.jsonl --model m --out o --judge-base-url http://x".split()),
+            "--judge-base-url goes with --judge-model",
+        ),
         (("q.jsonl", "--temperature", "3"), "from 0 to 2, or none"),
         (("q.jsonl", "--timeout", "0"), "number of seconds"),
         (("q.jsonl", "--pairs", "some"), "unknown pairs"),
@@ -185,7 +240,11 @@ def test_ctrl_c_keeps_what_was_answered(server, script, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"Traceback" not in said
+    folder = str(tmp_path / "out")
+    assert said.decode().splitlines() == [
+        f"promptguard: stopped; what was answered is kept in {folder}, and the same "
+        "command goes on"
+    ]
     kept = (tmp_path / "out" / "answers.jsonl").read_text().splitlines()
     # All that was asked is kept, and far from all was asked.
     assert len(kept) == len(script.answers) < 400

@@ -22,8 +22,13 @@ if not {"METAFLOW_USER", "USERNAME", "USER"} & set(os.environ) - {""}:
     # Without a name Metaflow does not start, and there is none in a container.
     os.environ["METAFLOW_USER"] = "training"
 
-from metaflow import FlowSpec, Parameter, card, current, step
-from metaflow.cards import Markdown, Table
+from training.errors import lacking
+
+try:
+    from metaflow import FlowSpec, Parameter, card, current, step
+    from metaflow.cards import Markdown, Table
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {lacking(error)}")
 
 from training.files import alone
 from training.traffic import demo

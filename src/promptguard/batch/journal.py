@@ -60,6 +60,10 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is not None and not self.done:
+            # It would hold nothing but what was refused, and refuse what is right.
+            with suppress(OSError):
+                self.remove()
         self._file.close()
 
     def add(self, rows: Sequence[Row]) -> None:

@@ -147,11 +147,9 @@ def _written(
     # Who has the journal is the only one that writes it.
     part = out.with_name(f".{out.name}.part")
     try:
-        # As many may read it as may read what it is made of.
-        mode = texts.files[0].stat().st_mode & 0o666
+        # It holds texts: its owner alone may read it.
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
         texts.write(part, check.types, counted())
-        part.chmod(mode)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.rename(out)

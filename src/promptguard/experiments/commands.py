@@ -39,6 +39,10 @@ examples:
       --metric ragas/faithfulness --mlflow prompts --out run4
 """
 
+_USAGE = """\
+%(prog)s QUESTIONS --model NAME --out FOLDER [options]
+       %(prog)s --print-variants"""
+
 _CODES = """\
 exit status:
   0  done: the tables are printed, and the reports written
@@ -52,6 +56,8 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     command: argparse.ArgumentParser = commands.add_parser(
         "experiment",
         help="compare variants of a prompt by the answers that they get",
+        # argparse would put what --print-variants does without in brackets.
+        usage=_USAGE,
         description=_EXPERIMENT,
         epilog=_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,12 +65,12 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     )
     command.set_defaults(run=_experiment, parser=command)
     command.add_argument(
-        "questions", nargs="?", metavar="QUESTIONS", help="JSON lines, or CSV"
+        "questions", nargs="?", metavar="QUESTIONS", help="JSON lines, or CSV; required"
     )
     _add_asking(command)
     _add_grading(command)
     command.add_argument(
-        "--out", metavar="FOLDER", help="where answers, grades and reports go"
+        "--out", metavar="FOLDER", help="where answers, grades and reports go; required"
     )
     command.add_argument(
         "--prices", metavar="FILE", help="what a million tokens of each model cost"
@@ -104,7 +110,7 @@ def _add_asking(command: argparse.ArgumentParser) -> None:
         help="what question, id, reference or context is called in the file",
     )
     command.add_argument("--limit", type=_count, metavar="N", help="so many questions")
-    command.add_argument("--model", metavar="NAME", help="the model to ask")
+    command.add_argument("--model", metavar="NAME", help="the model to ask; required")
     command.add_argument(
         "--base-url",
         metavar="URL",
@@ -203,6 +209,10 @@ def _experiment(chosen: argparse.Namespace) -> int:
         if getattr(chosen, name) is None:
             said = "QUESTIONS" if name == "questions" else f"--{name}"
             chosen.parser.error(f"{said} is missing")
+    for option in ("rubrics", "judge-base-url", "judge-key-env"):
+        given = getattr(chosen, option.replace("-", "_"))
+        if given is not None and chosen.judge_model is None:
+            chosen.parser.error(f"--{option} goes with --judge-model, the model's name")
     prices = Prices() if chosen.prices is None else Prices.read(chosen.prices)
     questions = read_questions(
         chosen.questions, fields=dict(chosen.field), limit=chosen.limit
@@ -224,7 +234,15 @@ def _experiment(chosen: argparse.Namespace) -> int:
     )
     # Before anything is asked: a run that cannot be logged would be found out last.
     logging = [_to_mlflow(chosen), _to_wandb(chosen)]
-    results = experiment.run(chosen.out)
+    try:
+        results = experiment.run(chosen.out)
+    except KeyboardInterrupt:
+        print(
+            f"promptguard: stopped; what was answered is kept in {chosen.out}, and the "
+            "same command goes on",
+            file=sys.stderr,
+        )
+        raise
     print(as_text(results))
     print()
     for path in write(results, chosen.out):

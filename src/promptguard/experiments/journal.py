@@ -40,6 +40,7 @@ class Journal:
         self._rows: dict[str, dict[str, Any]] = {}
         try:
             whole = path.read_bytes() if path.exists() else b""
+            path.touch(0o600)
             self._file = path.open("ab")
             if whole and not whole.endswith(b"\n"):
                 self._file.write(b"\n")

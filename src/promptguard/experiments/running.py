@@ -92,9 +92,10 @@ class Experiment:
         """Ask, grade and compare.
 
         Args:
-            folder: Where answers and grades are kept, the texts among them. What it
-                holds already is not asked again; stop this and call it again, and it
-                goes on. What failed is tried again.
+            folder: Where answers and grades are kept, the texts among them, for its
+                owner alone to read; it is made where there is none. What it holds
+                already is not asked again; stop this and call it again, and it goes on.
+                What failed is tried again.
             show_progress: Show a bar on standard error, if that is a terminal.
 
         Raises:
@@ -104,7 +105,8 @@ class Experiment:
         """
         place = Path(folder)
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"{folder}: cannot be made: {error.strerror}") from None
         # Before anything is asked: what cannot be graded need not be answered.
@@ -112,7 +114,7 @@ class Experiment:
             for question in self.questions:
                 fitting(self.judge, question)
         added = metrics(self.others, self.judge)
-        write_json(str(place / "experiment.json"), self.settings())
+        write_json(str(place / "experiment.json"), self.settings(), private=True)
         bar = show_progress
         with ExitStack() as stack:
             answers = self._answers(stack, place, bar)

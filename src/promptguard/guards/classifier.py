@@ -86,6 +86,8 @@ class Classifier(Learned):
     Raises:
         ConfigError: As in ``PromptInjection``, or no model is named, or ``labels`` are
             no names.
+            On use, or at ``warmup()``, where ``actions`` has a label that the model
+            has not.
         ModelError: On use, the model has no such label.
     """
 
@@ -123,7 +125,11 @@ class Classifier(Learned):
     def _looked_for(self, scores: Scores) -> tuple[str, ...]:
         if self.labels or not scores.windows:
             return self.labels
-        return tuple(label for label, _ in scores.windows[0].scores)
+        known = tuple(label for label, _ in scores.windows[0].scores)
+        for label in dict(self.actions):
+            if label not in known:
+                raise unknown("label of Classifier", label, known)
+        return known
 
 
 @dataclass(frozen=True, kw_only=True)

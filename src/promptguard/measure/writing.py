@@ -55,8 +55,13 @@ def check_writable(path: str) -> None:
         raise ConfigError(f"{path} cannot be written: permission denied")
 
 
-def write_json(path: str, values: Mapping[str, Any]) -> None:
+def write_json(path: str, values: Mapping[str, Any], *, private: bool = False) -> None:
     """Write a file of JSON, whole or not at all.
+
+    Args:
+        path: The file.
+        values: What it holds.
+        private: Its owner alone may read it.
 
     Raises:
         ConfigError: It cannot be written.
@@ -72,6 +77,7 @@ def write_json(path: str, values: Mapping[str, Any]) -> None:
         file = file.resolve()
         part = file.with_name(f".{file.name}.{os.getpid()}.part")
         try:
+            part.touch(0o600 if private else 0o666)
             part.write_text(data, encoding="utf-8")
             part.replace(file)
         finally:
