@@ -14,6 +14,7 @@ from kept_records import CANARY, record_of
 from promptguard import Verdict
 from promptguard.cli import main
 from promptguard.traffic import Writer
+from promptguard.traffic.database import without_password
 
 
 @pytest.fixture
@@ -136,3 +137,39 @@ def test_without_a_command_the_commands_are_named(capsys):
         main(["traffic"])
     assert stopped.value.code == 2
     assert "list, show, stats, export, purge" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:sec@retpw@127.0.0.1:1/db",
+        "postgresql://u:sec/retpw@x@127.0.0.1:1/db",
+        "postgresql://u:secret:retpw@127.0.0.1:port/db",
+        "postgresql:/u:secret@retpw@127.0.0.1/db",
+        "postgresql//u:retpw@127.0.0.1/db",
+        "mysql://u:retpw@127.0.0.1/db",
+        "postgresql://127.0.0.1:1/db?user=u&password=retpw&connect_timeout=1",
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["monitor", "--save-reference", "p.json"], ["traffic", "stats"]]
+)
+def test_no_part_of_a_password_is_shown(capsys, monkeypatch, tmp_path, command, url):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "--traffic", url]) == 2
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert said.startswith("promptguard: ")
+    assert "retpw" not in said
+
+
+def test_a_url_is_shown_without_its_password():
+    shown = {
+        "postgresql://u:p@q@h:1/db": "postgresql://u:***@h:1/db",
+        "postgresql://u@h/db": "postgresql://u@h/db",
+        "postgresql://h/db?password=p&x=1": "postgresql://h/db?password=***&x=1",
+        "postgresql//u:p@h/db": "postgresql//u:***@h/db",
+        "sqlite:////data/a:b@c.db": "sqlite:////data/a:b@c.db",
+        "traffic.jsonl": "traffic.jsonl",
+    }
+    assert {url: without_password(url) for url in shown} == shown
