@@ -52,8 +52,8 @@ def texts(source: str, since: float | None, until: float | None) -> Iterator[Tex
     path = Path(source)
     if not path.is_file():
         raise ConfigError(
-            f"{without_password(source)}: there is no such file; a database is written like "
-            "sqlite:///traffic.db"
+            f"{without_password(source)}: there is no such file; a database is "
+            "written like sqlite:///traffic.db"
         )
     rows = _parquet(path) if path.suffix == ".parquet" else _lines(path)
     for where, row in rows:
@@ -91,8 +91,9 @@ def _kept(url: str, since: float | None, until: float | None) -> Iterator[Text]:
                 from ..traffic.database import reason
 
                 raise ConfigError(
-                    f"{without_password(url)}: the traffic cannot be read ({reason(error)}); "
-                    "see who holds the database, and run it again: nothing was changed"
+                    f"{without_password(url)}: the traffic cannot be read "
+                    f"({reason(error)}); see who holds the database, and run it "
+                    "again: nothing was changed"
                 ) from None
             yield Text(
                 request.about["key"],
