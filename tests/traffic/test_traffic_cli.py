@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 import pytest
@@ -173,3 +174,49 @@ def test_a_url_is_shown_without_its_password():
         "traffic.jsonl": "traffic.jsonl",
     }
     assert {url: without_password(url) for url in shown} == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "DB"], "--out would write over"),
+        (["--out", "link"], "--out would write over"),
+        (["--out", "DB-wal"], "--out would write over"),
+        (["--out", "other.db"], "a database of SQLite"),
+        (["--out", "no/x.jsonl"], "there is no such folder"),
+        (["--out", "folder"], "is a folder"),
+        (
+            ["--format", "label-studio", "--out", "a.json", "--config", "./a.json"],
+            "which --out names",
+        ),
+        (
+            ["--format", "label-studio", "--out", "a.json", "--config", "DB"],
+            "--config would write over",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_export_writes_over_no_database(
+    kept, path, capsys, monkeypatch, tmp_path, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "folder").mkdir()
+    shutil.copy(path, tmp_path / "other.db")
+    before = {file: file.read_bytes() for file in (path, tmp_path / "other.db")}
+    words = [word.replace("DB", path.name) for word in words]
+    status, out, err = run(capsys, "export", "--traffic", f"sqlite:///{path}", *words)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert {file: file.read_bytes() for file in before} == before
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_the_database_of_the_variable_is_not_written_over(
+    kept, path, capsys, monkeypatch
+):
+    monkeypatch.setenv("PROMPTGUARD_CAPTURE", kept)
+    before = path.read_bytes()
+    assert run(capsys, "export", "--out", str(path))[0] == 2
+    assert path.read_bytes() == before

@@ -317,9 +317,14 @@ def _stats(chosen: argparse.Namespace) -> int:
 
 def _export(chosen: argparse.Namespace) -> int:
     from .exporting import export, labelling
+    from .outputs import check_outputs
 
     if chosen.config is not None and chosen.format != "label-studio":
         chosen.parser.error("--config goes with --format label-studio")
+    check_outputs(
+        {"--out": chosen.out, "--config": chosen.config},
+        {"--traffic": chosen.traffic or os.environ.get(_VARIABLE)},
+    )
     filters = _filters(chosen)
     labels: set[str] = set()
     with _traffic(chosen) as traffic:
