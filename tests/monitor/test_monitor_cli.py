@@ -493,3 +493,48 @@ def test_the_page_is_printed_as_the_report_is(here, capsys):
     assert out.rstrip().endswith("</html>")
     assert json.loads((here / "report.json").read_text())["verdict"] == "pass"
     assert not (here / "-").exists()
+
+
+def damage(*path: object, value: object):
+    """What changes one value of a profile, wherever it stands."""
+
+    def change(data: dict) -> None:
+        for step in path[:-1]:
+            data = data[step]
+        data[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        damage("sides", value={}),
+        damage("sides", value=[]),
+        damage("sides", value={"input": {}}),
+        damage("known", value=[]),
+        damage("first", value="monday"),
+        damage("sides", "input", "texts", value=0),
+        damage("sides", "input", "texts", value=61),
+        damage("sides", "input", "requests", value=-1),
+        damage("sides", "input", "requests", value=1e400),
+        damage("sides", "input", "lengths", 0, value=float("nan")),
+        damage("sides", "input", "lengths", 0, value=-1),
+        damage("sides", "input", "lengths", value=[1]),
+        damage("sides", "input", "columns", value={}),
+        damage("sides", "input", "columns", "role", value={"user": "many"}),
+        damage("sides", "input", "columns", "action", value={}),
+        damage("sides", "input", "halves", value=[]),
+        damage("sides", "input", "halves", 0, "sums", value="AAAA"),
+        damage("sides", "input", "halves", 1, "requests", value=-2),
+    ],
+)
+def test_a_damaged_profile_is_named(here, capsys, change):
+    saved = ("--traffic", "other.jsonl", "--save-reference", "profile.json")
+    assert run(capsys, *saved)[0] == 0
+    words = ("--traffic", "one.jsonl", "--reference", "profile.json")
+    assert run(capsys, *words)[0] == 0
+    data = json.loads((here / "profile.json").read_text())
+    change(data)
+    (here / "profile.json").write_text(json.dumps(data))
+    assert "profile.json: the profile is not whole" in fails(capsys, *words)

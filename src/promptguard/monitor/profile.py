@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import zlib
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ COVERAGES = 21
 SCORES = 20
 """Bins of shares and of scores."""
 MOMENTS = 2
+COLUMNS = ("role", "kept", "action")
+READ_COLUMNS = ("language", "script")
+"""What is counted by text, and of those that were read."""
 
 # By half of the requests: the sum of their buckets, and how many they are.
 Halves = tuple[tuple[Floats, float], tuple[Floats, float]]
@@ -179,7 +183,10 @@ class Profile:
             )
         try:
             return cls._from(data)
-        except (KeyError, TypeError, ValueError, zlib.error):
+        except (
+            *(AttributeError, KeyError, OverflowError, TypeError, ValueError),
+            zlib.error,
+        ):
             raise ConfigError(
                 f"{path}: the profile is not whole; save it anew"
             ) from None
@@ -228,14 +235,19 @@ class Profile:
     def _from(cls, data: Mapping[str, Any]) -> Profile:
         sides = {
             name: Side(
-                int(side["texts"]),
-                int(side["requests"]),
+                _count(side["texts"], 1),
+                _count(side["requests"], 1),
                 _bins(side["lengths"], LENGTHS),
                 _bins(side["coverages"], COVERAGES),
-                side["columns"],
                 {
-                    (f["guard"], f["label"]): Found(
-                        int(f["flagged"]), int(f["blocked"]), _bins(f["scores"], SCORES)
+                    name: {str(n): _count(c) for n, c in side["columns"][name].items()}
+                    for name in (*COLUMNS, *READ_COLUMNS)
+                },
+                {
+                    (str(f["guard"]), str(f["label"])): Found(
+                        _count(f["flagged"]),
+                        _count(f["blocked"]),
+                        _bins(f["scores"], SCORES),
                     )
                     for f in side["found"]
                 },
@@ -252,7 +264,9 @@ class Profile:
             )
             for label, of in data["known"].items()
         }
-        first, last = data["first"], data["last"]
+        if not sides or not all(map(_adds_up, sides.values())):
+            raise ValueError
+        first, last = _number(data["first"]), _number(data["last"])
         return cls(str(data["source"]), sides, known, first, last)
 
 
@@ -260,8 +274,8 @@ def _side(sample: Sample) -> Side:
     bins = np.array([length_bin(int(n)) for n in sample.length], np.intp)
     # To the nearest: a character that was left out of a page is no loss of coverage.
     covered = np.rint(np.clip(sample.coverage, 0, 1) * (COVERAGES - 1))
-    columns = {n: sample.columns[n].counts() for n in ("role", "kept", "action")}
-    for name in ("language", "script"):
+    columns = {n: sample.columns[n].counts() for n in COLUMNS}
+    for name in READ_COLUMNS:
         columns[name] = sample.columns[name].counts(sample.read)
     return Side(
         len(sample),
@@ -329,13 +343,36 @@ def _known(sample: Sample, label: str, rows: NDArray[np.intp], values: Flags) ->
 
 
 def _four(row: Any) -> tuple[int, int, int, int]:
-    tp, fp, fn, tn = (int(value) for value in row)
+    tp, fp, fn, tn = (_count(int(value)) for value in row)
     return tp, fp, fn, tn
+
+
+def _adds_up(side: Side) -> bool:
+    """True when every text of a side is counted where it must be."""
+    counts = [sum(side.columns[name].values()) for name in COLUMNS]
+    counts += [int(side.lengths.sum()), int(side.coverages.sum())]
+    found = all(f.blocked <= f.flagged <= side.texts for f in side.found.values())
+    return {*counts} == {side.texts} and side.requests <= side.texts and found
+
+
+def _count(value: Any, least: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError
+    return value
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not math.isfinite(value):
+        raise ValueError
+    return float(value)
 
 
 def _bins(values: Any, count: int) -> Floats:
     made = np.array(values, float)
-    if made.shape != (count,):
+    # Sums of buckets, too, are of what was seen or not.
+    if made.shape != (count,) or not np.isfinite(made).all() or (made < 0).any():
         raise ValueError
     return made
 
@@ -357,6 +394,9 @@ def _unpacked(rows: Any) -> Halves:
     for row in rows:
         data = zlib.decompress(base64.b64decode(row["sums"]))
         sums = np.frombuffer(data, "<f4").astype(float)
-        made.append((_bins(sums, SIZE), float(row["requests"])))
+        requests = _number(row["requests"])
+        if requests is None or requests < 0:
+            raise ValueError
+        made.append((_bins(sums, SIZE), requests))
     one, other = made
     return one, other
