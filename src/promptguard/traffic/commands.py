@@ -60,6 +60,12 @@ examples:
   promptguard traffic purge --older-than 30d
 """
 
+_CODES = """\
+exit status:
+  0  printed, written or deleted
+  2  not done: the line on standard error says what to do
+"""
+
 
 def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``traffic`` and its commands to the command line."""
@@ -157,6 +163,7 @@ def _command(
         name,
         help=what,
         description=text,
+        epilog=_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
