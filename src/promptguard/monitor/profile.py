@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import os
 import zlib
 from collections.abc import Mapping
@@ -16,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ConfigError
-from .features import LENGTHS, SIZE, length_bin
+from .features import LENGTHS, length_bin
 from .figures import Flags, Floats
 from .labels import Labelled
 from .samples import Sample
+from .storing import Halves, bins, count, number, packed, unpacked
 
 __all__ = ["Found", "Known", "Profile", "Side", "judged"]
 
@@ -33,9 +32,6 @@ MOMENTS = 2
 COLUMNS = ("role", "kept", "action")
 READ_COLUMNS = ("language", "script")
 """What is counted by text, and of those that were read."""
-
-# By half of the requests: the sum of their buckets, and how many they are.
-Halves = tuple[tuple[Floats, float], tuple[Floats, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +212,7 @@ class Profile:
                         }
                         for (guard, label), found in side.found.items()
                     ],
-                    "halves": _packed(side.halves),
+                    "halves": packed(side.halves),
                 }
                 for name, side in self.sides.items()
             },
@@ -224,8 +220,8 @@ class Profile:
                 label: {
                     "counts": {n: list(c) for n, c in known.counts.items()},
                     "moments": list(known.moments),
-                    "found": _packed(known.found),
-                    "unfound": _packed(known.unfound),
+                    "found": packed(known.found),
+                    "unfound": packed(known.unfound),
                 }
                 for label, known in self.known.items()
             },
@@ -235,38 +231,38 @@ class Profile:
     def _from(cls, data: Mapping[str, Any]) -> Profile:
         sides = {
             name: Side(
-                _count(side["texts"], 1),
-                _count(side["requests"], 1),
-                _bins(side["lengths"], LENGTHS),
-                _bins(side["coverages"], COVERAGES),
+                count(side["texts"], 1),
+                count(side["requests"], 1),
+                bins(side["lengths"], LENGTHS),
+                bins(side["coverages"], COVERAGES),
                 {
-                    name: {str(n): _count(c) for n, c in side["columns"][name].items()}
+                    name: {str(n): count(c) for n, c in side["columns"][name].items()}
                     for name in (*COLUMNS, *READ_COLUMNS)
                 },
                 {
                     (str(f["guard"]), str(f["label"])): Found(
-                        _count(f["flagged"]),
-                        _count(f["blocked"]),
-                        _bins(f["scores"], SCORES),
+                        count(f["flagged"]),
+                        count(f["blocked"]),
+                        bins(f["scores"], SCORES),
                     )
                     for f in side["found"]
                 },
-                _unpacked(side["halves"]),
+                unpacked(side["halves"]),
             )
             for name, side in data["sides"].items()
         }
         known = {
             label: Known(
                 {name: _four(row) for name, row in of["counts"].items()},
-                tuple(_bins(of["moments"], MOMENTS).tolist()),
-                _unpacked(of["found"]),
-                _unpacked(of["unfound"]),
+                tuple(bins(of["moments"], MOMENTS).tolist()),
+                unpacked(of["found"]),
+                unpacked(of["unfound"]),
             )
             for label, of in data["known"].items()
         }
         if not sides or not all(map(_adds_up, sides.values())):
             raise ValueError
-        first, last = _number(data["first"]), _number(data["last"])
+        first, last = number(data["first"]), number(data["last"])
         return cls(str(data["source"]), sides, known, first, last)
 
 
@@ -343,7 +339,7 @@ def _known(sample: Sample, label: str, rows: NDArray[np.intp], values: Flags) ->
 
 
 def _four(row: Any) -> tuple[int, int, int, int]:
-    tp, fp, fn, tn = (_count(int(value)) for value in row)
+    tp, fp, fn, tn = (count(int(value)) for value in row)
     return tp, fp, fn, tn
 
 
@@ -353,50 +349,3 @@ def _adds_up(side: Side) -> bool:
     counts += [int(side.lengths.sum()), int(side.coverages.sum())]
     found = all(f.blocked <= f.flagged <= side.texts for f in side.found.values())
     return {*counts} == {side.texts} and side.requests <= side.texts and found
-
-
-def _count(value: Any, least: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError
-    return value
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    if not math.isfinite(value):
-        raise ValueError
-    return float(value)
-
-
-def _bins(values: Any, count: int) -> Floats:
-    made = np.array(values, float)
-    # Sums of buckets, too, are of what was seen or not.
-    if made.shape != (count,) or not np.isfinite(made).all() or (made < 0).any():
-        raise ValueError
-    return made
-
-
-def _packed(made: Halves) -> list[dict[str, Any]]:
-    return [
-        {
-            "requests": count,
-            "sums": base64.b64encode(
-                zlib.compress(sums.astype("<f4").tobytes(), 6)
-            ).decode(),
-        }
-        for sums, count in made
-    ]
-
-
-def _unpacked(rows: Any) -> Halves:
-    made = []
-    for row in rows:
-        data = zlib.decompress(base64.b64decode(row["sums"]))
-        sums = np.frombuffer(data, "<f4").astype(float)
-        requests = _number(row["requests"])
-        if requests is None or requests < 0:
-            raise ValueError
-        made.append((_bins(sums, SIZE), requests))
-    one, other = made
-    return one, other
