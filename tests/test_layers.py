@@ -67,7 +67,7 @@ MONITOR_INSIDE = {
 # It reads what traffic keeps, means the same by an interval, and tells languages as the
 # guard does.
 OPEN_TO_MONITOR = {"guards.language", "measure.figures", "traffic.database"}
-OPEN_TO_MONITOR |= {"traffic.reading", "traffic.times"}
+OPEN_TO_MONITOR |= {"traffic.outputs", "traffic.reading", "traffic.times"}
 # What a figure is must not depend on who computes it.
 SHARED_FIGURES = "measure.figures"
 

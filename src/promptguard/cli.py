@@ -77,11 +77,13 @@ exit status:
 
 _TOP_CODES = """\
 exit status, of every command:
-  0    it did what it says: allowed, measured, right, written
-  1    check: blocked; policy check: something is wrong with the policy
+  0    it did what it says: allowed, measured, right, written, passed
+  1    check: blocked; policy check: something is wrong with the policy;
+       monitor: fail
   2    it could not do it: the line on standard error says what to do
-  3    check: flagged or redacted; policy check --strict: there are warnings
-  130  interrupted with Ctrl-C
+  3    check: flagged or redacted; policy check --strict: there are warnings;
+       monitor: warn
+  130  interrupted with Ctrl-C; serve and play end with it, and with 0
   141  the program that reads the output has ended
 """
 

@@ -120,6 +120,11 @@ class MissingExtra(PromptGuardError):
         return type(self), (self.package, self.extra)
 
 
+def no_mlflow() -> ConfigError:
+    """The error where MLflow itself is needed, and not its client for traces alone."""
+    return ConfigError("mlflow is not installed; run: pip install 'mlflow>=3.17,<4'")
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> ConfigError:
     """The error for a name that does not exist, with the nearest that does."""
     names = sorted(known)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -409,3 +411,130 @@ def test_what_several_say_is_decided_by_most(tmp_path):
     labels = Labels.load(str(path))
     assert labels.values == {"a-0": {"x": True}, "b-0": {"x": False}}
     assert labels.disputed == 1
+
+
+@pytest.fixture
+def here(monkeypatch, tmp_path):
+    """A folder with traffic, and what may be read with it."""
+    monkeypatch.chdir(tmp_path)
+    export(tmp_path / "one.jsonl", prompts(60, 5), 5)
+    export(tmp_path / "other.jsonl", prompts(60, 6), 6)
+    labelled(tmp_path / "labels.jsonl")
+    (tmp_path / "drift.toml").write_text("[length]\noff = true\n")
+    with sqlite3.connect(tmp_path / "kept.db") as database:
+        database.execute("CREATE TABLE x (y)")
+    return tmp_path
+
+
+READ = ("--traffic", "one.jsonl", "--reference", "other.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--json", "one.jsonl"), "--traffic names"),
+        (("--html", "./other.jsonl"), "--reference names"),
+        (("--save-reference", "one.jsonl"), "--traffic names"),
+        (("--labels", "labels.jsonl", "--json", "labels.jsonl"), "--labels names"),
+        (
+            ("--thresholds", "drift.toml", "--html", "drift.toml"),
+            "--thresholds names",
+        ),
+        (("--json", "same", "--html", "same"), "--json names"),
+        (("--json", "-", "--html", "-"), "cannot both be printed"),
+        (("--save-reference", "-"), "--save-reference wants the name"),
+        (("--json", "kept.db"), "a database of SQLite"),
+        (("--html", "kept.db"), "a database of SQLite"),
+        (("--json", "x.db", "--mlflow", "sqlite:///x.db"), "--json names"),
+        (("--json", "no/x.json"), "there is no such folder"),
+        (("--html", "no/x.html"), "there is no such folder"),
+        (("--save-reference", "no/x.json"), "there is no such folder"),
+        (("--json", "/dev/null"), "no ordinary file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_would_be_lost_is_seen_before_anything_is_read(
+    here, capsys, monkeypatch, words, said
+):
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("traffic was read")
+
+    monkeypatch.setattr("promptguard.monitor.reading.sample", read)
+    before = {file: file.read_bytes() for file in here.iterdir()}
+    assert said in fails(capsys, *READ, *words)
+    assert {file: file.read_bytes() for file in here.iterdir()} == before
+
+
+@pytest.mark.parametrize("option", ["--save-reference", "--json", "--html"])
+def test_the_database_that_is_read_is_not_written_over(
+    here, kept, capsys, monkeypatch, option
+):
+    path = Path(kept.removeprefix("sqlite:///"))
+    words = ("--since", "24h", "--reference-until", "24h", option, path)
+    before = path.read_bytes()
+    assert "--traffic names" in fails(capsys, "--traffic", kept, *words)
+    monkeypatch.chdir(path.parent)
+    relative = ("--traffic", "sqlite:///traffic.db", *words)
+    assert "--traffic names" in fails(capsys, *relative)
+    assert path.read_bytes() == before
+
+
+def test_mlflow_is_looked_for_before_anything_is_read(here, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.setattr("promptguard.monitor.reading.sample", None)
+    said = fails(capsys, *READ, "--mlflow", "sqlite:///mlflow.db")
+    assert "pip install 'mlflow>=3.17,<4'" in said
+
+
+def test_the_page_is_printed_as_the_report_is(here, capsys):
+    status, out, _ = run(capsys, *READ, "--html", "-", "--json", "report.json")
+    assert status == 0
+    assert out.startswith("<!")
+    assert out.rstrip().endswith("</html>")
+    assert json.loads((here / "report.json").read_text())["verdict"] == "pass"
+    assert not (here / "-").exists()
+
+
+def damage(*path: object, value: object):
+    """What changes one value of a profile, wherever it stands."""
+
+    def change(data: dict) -> None:
+        for step in path[:-1]:
+            data = data[step]
+        data[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        damage("sides", value={}),
+        damage("sides", value=[]),
+        damage("sides", value={"input": {}}),
+        damage("known", value=[]),
+        damage("first", value="monday"),
+        damage("sides", "input", "texts", value=0),
+        damage("sides", "input", "texts", value=61),
+        damage("sides", "input", "requests", value=-1),
+        damage("sides", "input", "requests", value=1e400),
+        damage("sides", "input", "lengths", 0, value=float("nan")),
+        damage("sides", "input", "lengths", 0, value=-1),
+        damage("sides", "input", "lengths", value=[1]),
+        damage("sides", "input", "columns", value={}),
+        damage("sides", "input", "columns", "role", value={"user": "many"}),
+        damage("sides", "input", "columns", "action", value={}),
+        damage("sides", "input", "halves", value=[]),
+        damage("sides", "input", "halves", 0, "sums", value="AAAA"),
+        damage("sides", "input", "halves", 1, "requests", value=-2),
+    ],
+)
+def test_a_damaged_profile_is_named(here, capsys, change):
+    saved = ("--traffic", "other.jsonl", "--save-reference", "profile.json")
+    assert run(capsys, *saved)[0] == 0
+    words = ("--traffic", "one.jsonl", "--reference", "profile.json")
+    assert run(capsys, *words)[0] == 0
+    data = json.loads((here / "profile.json").read_text())
+    change(data)
+    (here / "profile.json").write_text(json.dumps(data))
+    assert "profile.json: the profile is not whole" in fails(capsys, *words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from kept_records import CANARY, record_of
 from promptguard import Verdict
 from promptguard.cli import main
 from promptguard.traffic import Writer
+from promptguard.traffic.database import without_password
 
 
 @pytest.fixture
@@ -136,3 +138,85 @@ def test_without_a_command_the_commands_are_named(capsys):
         main(["traffic"])
     assert stopped.value.code == 2
     assert "list, show, stats, export, purge" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:sec@retpw@127.0.0.1:1/db",
+        "postgresql://u:sec/retpw@x@127.0.0.1:1/db",
+        "postgresql://u:secret:retpw@127.0.0.1:port/db",
+        "postgresql:/u:secret@retpw@127.0.0.1/db",
+        "postgresql//u:retpw@127.0.0.1/db",
+        "mysql://u:retpw@127.0.0.1/db",
+        "postgresql://127.0.0.1:1/db?user=u&password=retpw&connect_timeout=1",
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["monitor", "--save-reference", "p.json"], ["traffic", "stats"]]
+)
+def test_no_part_of_a_password_is_shown(capsys, monkeypatch, tmp_path, command, url):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "--traffic", url]) == 2
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert said.startswith("promptguard: ")
+    assert "retpw" not in said
+
+
+def test_a_url_is_shown_without_its_password():
+    shown = {
+        "postgresql://u:p@q@h:1/db": "postgresql://u:***@h:1/db",
+        "postgresql://u@h/db": "postgresql://u@h/db",
+        "postgresql://h/db?password=p&x=1": "postgresql://h/db?password=***&x=1",
+        "postgresql//u:p@h/db": "postgresql//u:***@h/db",
+        "sqlite:////data/a:b@c.db": "sqlite:////data/a:b@c.db",
+        "traffic.jsonl": "traffic.jsonl",
+    }
+    assert {url: without_password(url) for url in shown} == shown
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "DB"], "--out would write over"),
+        (["--out", "link"], "--out would write over"),
+        (["--out", "DB-wal"], "--out would write over"),
+        (["--out", "other.db"], "a database of SQLite"),
+        (["--out", "no/x.jsonl"], "there is no such folder"),
+        (["--out", "folder"], "is a folder"),
+        (
+            ["--format", "label-studio", "--out", "a.json", "--config", "./a.json"],
+            "which --out names",
+        ),
+        (
+            ["--format", "label-studio", "--out", "a.json", "--config", "DB"],
+            "--config would write over",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_export_writes_over_no_database(
+    kept, path, capsys, monkeypatch, tmp_path, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "folder").mkdir()
+    shutil.copy(path, tmp_path / "other.db")
+    before = {file: file.read_bytes() for file in (path, tmp_path / "other.db")}
+    words = [word.replace("DB", path.name) for word in words]
+    status, out, err = run(capsys, "export", "--traffic", f"sqlite:///{path}", *words)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert {file: file.read_bytes() for file in before} == before
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_the_database_of_the_variable_is_not_written_over(
+    kept, path, capsys, monkeypatch
+):
+    monkeypatch.setenv("PROMPTGUARD_CAPTURE", kept)
+    before = path.read_bytes()
+    assert run(capsys, "export", "--out", str(path))[0] == 2
+    assert path.read_bytes() == before

@@ -306,14 +306,14 @@ _Log = Callable[["Results"], object]
 def _to_mlflow(chosen: argparse.Namespace) -> _Log:
     if chosen.mlflow is None:
         return lambda results: None
-    from .. import ConfigError
+    from ..errors import no_mlflow
     from .tracking import log
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     try:
         import mlflow
     except ImportError:
-        raise ConfigError("mlflow is not installed; run: pip install mlflow") from None
+        raise no_mlflow() from None
 
     def logged(results: Results) -> None:
         mlflow.set_experiment(chosen.mlflow)

@@ -74,7 +74,7 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     add("--labels", metavar="FILE", help="what people said of the texts; JSON lines")
     add("--thresholds", metavar="FILE", help="what is taken for drift; TOML")
     add("--json", metavar="FILE", help="write the report; - prints it")
-    add("--html", metavar="FILE", help="write the report as a page")
+    add("--html", metavar="FILE", help="write the report as a page; - prints it")
     add("--mlflow", metavar="URI", help="log it, such as sqlite:///mlflow.db")
     add(
         "--save-reference",
@@ -99,6 +99,7 @@ def _monitor(chosen: argparse.Namespace) -> int:
         print(shipped(), end="")
         return STATUS["pass"]
     _check(chosen)
+    _check_outputs(chosen)
     thresholds = Thresholds.load(chosen.thresholds)
     labels = None if chosen.labels is None else Labels.load(chosen.labels)
     # The reference first: of a window as large only its statistics stay in memory.
@@ -160,6 +161,31 @@ def _check(chosen: argparse.Namespace) -> None:
             )
 
 
+def _check_outputs(chosen: argparse.Namespace) -> None:
+    """See that all can be written, before hours of traffic are read."""
+    from ..traffic.outputs import check_outputs
+
+    if chosen.save_reference == "-":
+        chosen.parser.error("--save-reference wants the name of a file")
+    check_outputs(
+        {
+            "--save-reference": chosen.save_reference,
+            "--json": chosen.json,
+            "--html": chosen.html,
+            # Runs are added to a database of their own.
+            "--mlflow": chosen.mlflow if "://" in (chosen.mlflow or "") else None,
+        },
+        {
+            name: getattr(chosen, name.removeprefix("--"))
+            for name in ("--traffic", "--reference", "--labels", "--thresholds")
+        },
+    )
+    if chosen.mlflow is not None:
+        from .tracking import require_mlflow
+
+        require_mlflow()
+
+
 def _reference(chosen: argparse.Namespace) -> Sample | Profile:
     from .profile import Profile
     from .reading import sample
@@ -174,16 +200,14 @@ def _reference(chosen: argparse.Namespace) -> Sample | Profile:
 
 def _write(report: Report, chosen: argparse.Namespace) -> None:
     data = json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n"
-    if chosen.json == "-":
-        print(data, end="")
-    else:
+    if "-" not in (chosen.json, chosen.html):
         _print(report)
-        if chosen.json is not None:
-            _file(chosen.json, data)
+    if chosen.json is not None:
+        _put(chosen.json, data)
     if chosen.html is not None:
         from .pages import page
 
-        _file(chosen.html, page(report))
+        _put(chosen.html, page(report))
     if chosen.mlflow is not None:
         from .tracking import log
 
@@ -219,7 +243,11 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _file(path: str, data: str) -> None:
+def _put(path: str, data: str) -> None:
+    """Write it into a file, or print it."""
+    if path == "-":
+        print(data, end="")
+        return
     from pathlib import Path
 
     from .. import ConfigError

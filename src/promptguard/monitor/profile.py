@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import zlib
@@ -15,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ConfigError
-from .features import LENGTHS, SIZE, length_bin
+from .features import LENGTHS, length_bin
 from .figures import Flags, Floats
 from .labels import Labelled
 from .samples import Sample
+from .storing import Halves, bins, count, number, packed, unpacked
 
 __all__ = ["Found", "Known", "Profile", "Side", "judged"]
 
@@ -29,9 +29,9 @@ COVERAGES = 21
 SCORES = 20
 """Bins of shares and of scores."""
 MOMENTS = 2
-
-# By half of the requests: the sum of their buckets, and how many they are.
-Halves = tuple[tuple[Floats, float], tuple[Floats, float]]
+COLUMNS = ("role", "kept", "action")
+READ_COLUMNS = ("language", "script")
+"""What is counted by text, and of those that were read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,10 @@ class Profile:
             )
         try:
             return cls._from(data)
-        except (KeyError, TypeError, ValueError, zlib.error):
+        except (
+            *(AttributeError, KeyError, OverflowError, TypeError, ValueError),
+            zlib.error,
+        ):
             raise ConfigError(
                 f"{path}: the profile is not whole; save it anew"
             ) from None
@@ -209,7 +212,7 @@ class Profile:
                         }
                         for (guard, label), found in side.found.items()
                     ],
-                    "halves": _packed(side.halves),
+                    "halves": packed(side.halves),
                 }
                 for name, side in self.sides.items()
             },
@@ -217,8 +220,8 @@ class Profile:
                 label: {
                     "counts": {n: list(c) for n, c in known.counts.items()},
                     "moments": list(known.moments),
-                    "found": _packed(known.found),
-                    "unfound": _packed(known.unfound),
+                    "found": packed(known.found),
+                    "unfound": packed(known.unfound),
                 }
                 for label, known in self.known.items()
             },
@@ -228,31 +231,38 @@ class Profile:
     def _from(cls, data: Mapping[str, Any]) -> Profile:
         sides = {
             name: Side(
-                int(side["texts"]),
-                int(side["requests"]),
-                _bins(side["lengths"], LENGTHS),
-                _bins(side["coverages"], COVERAGES),
-                side["columns"],
+                count(side["texts"], 1),
+                count(side["requests"], 1),
+                bins(side["lengths"], LENGTHS),
+                bins(side["coverages"], COVERAGES),
                 {
-                    (f["guard"], f["label"]): Found(
-                        int(f["flagged"]), int(f["blocked"]), _bins(f["scores"], SCORES)
+                    name: {str(n): count(c) for n, c in side["columns"][name].items()}
+                    for name in (*COLUMNS, *READ_COLUMNS)
+                },
+                {
+                    (str(f["guard"]), str(f["label"])): Found(
+                        count(f["flagged"]),
+                        count(f["blocked"]),
+                        bins(f["scores"], SCORES),
                     )
                     for f in side["found"]
                 },
-                _unpacked(side["halves"]),
+                unpacked(side["halves"]),
             )
             for name, side in data["sides"].items()
         }
         known = {
             label: Known(
                 {name: _four(row) for name, row in of["counts"].items()},
-                tuple(_bins(of["moments"], MOMENTS).tolist()),
-                _unpacked(of["found"]),
-                _unpacked(of["unfound"]),
+                tuple(bins(of["moments"], MOMENTS).tolist()),
+                unpacked(of["found"]),
+                unpacked(of["unfound"]),
             )
             for label, of in data["known"].items()
         }
-        first, last = data["first"], data["last"]
+        if not sides or not all(map(_adds_up, sides.values())):
+            raise ValueError
+        first, last = number(data["first"]), number(data["last"])
         return cls(str(data["source"]), sides, known, first, last)
 
 
@@ -260,8 +270,8 @@ def _side(sample: Sample) -> Side:
     bins = np.array([length_bin(int(n)) for n in sample.length], np.intp)
     # To the nearest: a character that was left out of a page is no loss of coverage.
     covered = np.rint(np.clip(sample.coverage, 0, 1) * (COVERAGES - 1))
-    columns = {n: sample.columns[n].counts() for n in ("role", "kept", "action")}
-    for name in ("language", "script"):
+    columns = {n: sample.columns[n].counts() for n in COLUMNS}
+    for name in READ_COLUMNS:
         columns[name] = sample.columns[name].counts(sample.read)
     return Side(
         len(sample),
@@ -329,34 +339,13 @@ def _known(sample: Sample, label: str, rows: NDArray[np.intp], values: Flags) ->
 
 
 def _four(row: Any) -> tuple[int, int, int, int]:
-    tp, fp, fn, tn = (int(value) for value in row)
+    tp, fp, fn, tn = (count(int(value)) for value in row)
     return tp, fp, fn, tn
 
 
-def _bins(values: Any, count: int) -> Floats:
-    made = np.array(values, float)
-    if made.shape != (count,):
-        raise ValueError
-    return made
-
-
-def _packed(made: Halves) -> list[dict[str, Any]]:
-    return [
-        {
-            "requests": count,
-            "sums": base64.b64encode(
-                zlib.compress(sums.astype("<f4").tobytes(), 6)
-            ).decode(),
-        }
-        for sums, count in made
-    ]
-
-
-def _unpacked(rows: Any) -> Halves:
-    made = []
-    for row in rows:
-        data = zlib.decompress(base64.b64decode(row["sums"]))
-        sums = np.frombuffer(data, "<f4").astype(float)
-        made.append((_bins(sums, SIZE), float(row["requests"])))
-    one, other = made
-    return one, other
+def _adds_up(side: Side) -> bool:
+    """True when every text of a side is counted where it must be."""
+    counts = [sum(side.columns[name].values()) for name in COLUMNS]
+    counts += [int(side.lengths.sum()), int(side.coverages.sum())]
+    found = all(f.blocked <= f.flagged <= side.texts for f in side.found.values())
+    return {*counts} == {side.texts} and side.requests <= side.texts and found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ConfigError, MissingExtra
+from ..traffic.database import without_password
 from ..traffic.times import moment
 from .samples import Builder, Sample, Text
 
@@ -36,7 +37,7 @@ def sample(
         ConfigError: It cannot be read, a column is missing, or the window is empty.
         MissingExtra: SQLAlchemy, a driver or pyarrow is not installed.
     """
-    builder = Builder(_shown(source))
+    builder = Builder(without_password(source))
     window = _moment(since, "since"), _moment(until, "until")
     for text in texts(source, *window):
         builder.add(text)
@@ -51,8 +52,8 @@ def texts(source: str, since: float | None, until: float | None) -> Iterator[Tex
     path = Path(source)
     if not path.is_file():
         raise ConfigError(
-            f"{source}: there is no such file; a database is written like "
-            "sqlite:///traffic.db"
+            f"{without_password(source)}: there is no such file; a database is "
+            "written like sqlite:///traffic.db"
         )
     rows = _parquet(path) if path.suffix == ".parquet" else _lines(path)
     for where, row in rows:
@@ -68,15 +69,6 @@ def texts(source: str, since: float | None, until: float | None) -> Iterator[Tex
             ):
                 continue
         yield _text(row, time, where)
-
-
-def _shown(source: str) -> str:
-    """A source as it may be named: a URL without its password."""
-    scheme, mark, rest = source.partition("://")
-    if not mark or "@" not in rest:
-        return source
-    user, _, host = rest.rpartition("@")
-    return f"{scheme}://{user.partition(':')[0]}@{host}"
 
 
 def _moment(value: str | float | None, what: str) -> float | None:
@@ -99,8 +91,9 @@ def _kept(url: str, since: float | None, until: float | None) -> Iterator[Text]:
                 from ..traffic.database import reason
 
                 raise ConfigError(
-                    f"{_shown(url)}: the traffic cannot be read ({reason(error)}); "
-                    "see who holds the database, and run it again: nothing was changed"
+                    f"{without_password(url)}: the traffic cannot be read "
+                    f"({reason(error)}); see who holds the database, and run it "
+                    "again: nothing was changed"
                 ) from None
             yield Text(
                 request.about["key"],

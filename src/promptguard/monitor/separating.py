@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .figures import Floats, normal_tail
-from .profile import Halves, halves
+from .profile import halves
 from .samples import Sample
+from .storing import Halves
 
 __all__ = ["Separation", "balanced", "separate"]
 

@@ -6,10 +6,11 @@ import json
 import re
 
 from .. import ConfigError
+from ..errors import no_mlflow
 from .pages import page
 from .report import VERDICTS, Report
 
-__all__ = ["log"]
+__all__ = ["log", "require_mlflow"]
 
 EXPERIMENT = "promptguard-monitor"
 
@@ -28,13 +29,10 @@ def log(report: Report, uri: str, experiment: str = EXPERIMENT) -> str:
     Raises:
         ConfigError: MLflow is not installed, or did not take it.
     """
-    try:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise ConfigError(
-            "logging to MLflow needs mlflow itself: pip install 'mlflow>=3.17'"
-        ) from None
+    require_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
     try:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
@@ -53,6 +51,19 @@ def log(report: Report, uri: str, experiment: str = EXPERIMENT) -> str:
         said = str(error).splitlines()[0]
         raise ConfigError(f"MLflow did not take the report: {said}") from None
     return str(run)
+
+
+def require_mlflow() -> None:
+    """See that MLflow is there.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    try:
+        from mlflow import MlflowClient  # noqa: F401
+        from mlflow.exceptions import MlflowException  # noqa: F401
+    except ImportError:
+        raise no_mlflow() from None
 
 
 def _metrics(report: Report) -> dict[str, float]:

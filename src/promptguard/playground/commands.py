@@ -17,6 +17,12 @@ examples:
   promptguard play --port 8080 --no-browser      only print the address
 """
 
+_CODES = """\
+exit status:
+  0  ended with Ctrl-C
+  2  not started: the line on standard error says what to do
+"""
+
 
 def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
@@ -24,6 +30,7 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         "play",
         help="try texts against guards on a page in the browser",
         description=_PLAY,
+        epilog=_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -60,6 +60,12 @@ examples:
   promptguard traffic purge --older-than 30d
 """
 
+_CODES = """\
+exit status:
+  0  printed, written or deleted
+  2  not done: the line on standard error says what to do
+"""
+
 
 def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``traffic`` and its commands to the command line."""
@@ -157,6 +163,7 @@ def _command(
         name,
         help=what,
         description=text,
+        epilog=_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -317,9 +324,14 @@ def _stats(chosen: argparse.Namespace) -> int:
 
 def _export(chosen: argparse.Namespace) -> int:
     from .exporting import export, labelling
+    from .outputs import check_outputs
 
     if chosen.config is not None and chosen.format != "label-studio":
         chosen.parser.error("--config goes with --format label-studio")
+    check_outputs(
+        {"--out": chosen.out, "--config": chosen.config},
+        {"--traffic": chosen.traffic or os.environ.get(_VARIABLE)},
+    )
     filters = _filters(chosen)
     labels: set[str] = set()
     with _traffic(chosen) as traffic:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -15,7 +16,15 @@ from .. import ConfigError, MissingExtra
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, MetaData, Table
 
-__all__ = ["VERSION", "Database", "Tables", "passes", "reason", "tables"]
+__all__ = [
+    "VERSION",
+    "Database",
+    "Tables",
+    "passes",
+    "reason",
+    "tables",
+    "without_password",
+]
 
 VERSION = 1
 """Of the tables; a database of another version is refused."""
@@ -25,6 +34,8 @@ _PAGE = 500
 _WAIT = 5.0
 # Of PostgreSQL, while the tables are made.
 _LOCK = 0x70726F6D
+# PostgreSQL's own ways to give a password in a URL.
+_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +176,7 @@ class Database:
         except ImportError:
             raise MissingExtra("sqlalchemy", "capture") from None
         parsed = _parsed(url)
-        self.name = parsed.render_as_string(hide_password=True)
+        self.name = without_password(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.tables = tables()
         if self.sqlite:
@@ -284,6 +295,24 @@ def passes(error: BaseException) -> bool:
     return away or isinstance(error, OperationalError)
 
 
+def without_password(url: str) -> str:
+    """A URL as it may be shown, also one that is not written right.
+
+    What stands between the user and the last @ is hidden: a password may have an @ of
+    its own, or a slash, that nobody escaped.
+    """
+    scheme, mark, rest = url.partition("://")
+    if mark and rest.startswith("/") and scheme.startswith("sqlite"):
+        # A file, whatever its name has in it.
+        return url
+    before = f"{scheme}{mark}" if mark else ""
+    user, at, host = (rest if mark else url).rpartition("@")
+    if at:
+        name, colon, _ = user.partition(":")
+        before += f"{name}{':***' if colon else ''}@"
+    return before + _QUERY.sub(r"\1***", host)
+
+
 def _parsed(url: str) -> URL:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -295,6 +324,12 @@ def _parsed(url: str) -> URL:
             "the URL of the database cannot be read; it is written like "
             "sqlite:///traffic.db or postgresql://user:password@host/name"
         ) from None
+    if "@" in (parsed.host or ""):
+        # Half of a password would be looked up as the name of a host.
+        raise ConfigError(
+            f"{without_password(url)}: there are two @ in this URL; in a password, "
+            "write %40 for @, %2F for / and %3A for :"
+        )
     name = parsed.get_backend_name()
     if name in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
