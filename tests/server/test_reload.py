@@ -145,7 +145,7 @@ def altered(bundle: Path) -> str:
 
 def gone(bundle: Path) -> str:
     (bundle / "bundle.json").unlink()
-    return "bundle.json cannot be read"
+    return "it holds no bundle.json"
 
 
 def of_another_kind(bundle: Path) -> str:
