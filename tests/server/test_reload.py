@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from load import Load
-from serving import Service, Upstream, chunk
+from serving import PATTERNS, Service, Upstream, chunk
 
 import promptguard
 from promptguard.runtime.bundle import digest_of
@@ -232,6 +232,50 @@ def test_a_watching_service_needs_no_signal_and_complains_once(
     assert service.chat(NEW).status == 400
     time.sleep(0.3)
     assert service.log.count("reloaded: ") == 1
+
+
+def test_a_dry_run_that_comes_with_a_reload_is_told_and_so_is_no_change(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(PATTERNS)
+    service = start(PATTERNS, "--policy", str(policy))
+    before = service.send("/v1/policy").json
+    said = "dry run: nothing is blocked or redacted"
+    assert said not in service.log
+    assert service.chat(OLD).status == 400
+    hang_up(service)
+    until(lambda: "nothing has changed" in service.log, service.log)
+    assert f"policy file and its models: {before['revision']}\n" in service.log
+    assert service.send("/v1/policy").json == before
+    assert "reloaded" not in service.log
+    policy.write_text("dry_run = true\n" + PATTERNS)
+    hang_up(service)
+    until(lambda: said in service.log, service.log)
+    assert f"WARNING promptguard.server: {said}" in service.log
+    assert service.chat(f"{OLD}, once more").status == 200
+    policy.write_text("dry_run = [\n")
+    hang_up(service)
+    until(lambda: "not reloaded" in service.log, service.log)
+    page = service.send("/metrics").data.decode()
+    for outcome, count in ("reloaded", 1), ("unchanged", 1), ("refused", 1):
+        assert f'promptguard_reloads_total{{outcome="{outcome}"}} {count}.0' in page
+
+
+def test_what_is_put_back_after_a_signal_was_refused_is_tried_in_full(
+    start: Callable[..., Service], bundle: Path
+) -> None:
+    service = start(policy_of(bundle), "--watch", "0.1")
+    model = (bundle / "model.onnx").read_bytes()
+    altered(bundle)
+    hang_up(service)
+    until(lambda: "not reloaded" in service.log, service.log)
+    time.sleep(0.5)
+    # bundle.json is what it was; that does not make the folder whole.
+    assert "again what" not in service.log
+    assert service.log.count("not reloaded") == 1
+    (bundle / "model.onnx").write_bytes(model)
+    until(lambda: "again what the file says" in service.log, service.log)
 
 
 def test_no_request_can_ask_for_a_reload(

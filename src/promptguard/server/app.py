@@ -108,7 +108,9 @@ def create_app(
         # 30 ms, in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        reloader = Reloader(held, settings.watch, hangup=hangup)
+        reloader = Reloader(
+            held, settings.watch, hangup=hangup, count=known.count_reload
+        )
         await reloader.start()
         service.ready = True
         yield

@@ -124,7 +124,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingExtra(error.name or "uvicorn", "server") from None
     from .app import create_app
-    from .policies import BUILT_IN, load
+    from .policies import BUILT_IN, DRY_RUN, load
     from .protocol import Patient
     from .reloading import Held
     from .settings import Settings
@@ -144,7 +144,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     if held.policy.source in ("", BUILT_IN):
         _say("`promptguard policy init` writes a policy to start from")
     if held.policy.dry_run:
-        _say("dry run: nothing is blocked or redacted")
+        _say(DRY_RUN)
     _show_lines()
     _see_that_it_is_free(settings.host, settings.port)
     options: dict[str, Any] = {

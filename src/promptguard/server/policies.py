@@ -22,10 +22,13 @@ from .. import (
 from ..text import ROLES
 from .settings import Settings
 
-__all__ = ["BUILT_IN", "load", "told"]
+__all__ = ["BUILT_IN", "DRY_RUN", "load", "told"]
 
 BUILT_IN = "built in"
 """What the policy is called that is used where there is no file."""
+
+DRY_RUN = "dry run: nothing is blocked or redacted"
+"""What whoever runs the service must not find out by themselves."""
 
 # To say what a model has to do is what a system message is for.
 _LEARNED = (PromptInjection, HarmfulRequest, Toxicity, Classifier, Judge)
