@@ -234,6 +234,74 @@ def test_a_watching_service_needs_no_signal_and_complains_once(
     assert service.log.count("reloaded: ") == 1
 
 
+@pytest.mark.parametrize("options", [("--watch", "0.1"), ()], ids=["watch", "signal"])
+def test_a_file_found_by_name_is_the_policy_for_the_life_of_the_service(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    here = tmp_path / "service"
+    here.mkdir()
+    # What would be found by name, were it looked for again.
+    (tmp_path / "promptguard.toml").write_text('[input.keywords]\nwords = ["lilac"]\n')
+    service = Service(here, PATTERNS, list(options), {}, by_name=True)
+    try:
+        file = here / "promptguard.toml"
+        assert f"policy: {file}\n" in service.log
+        before = service.send("/v1/policy").json
+        file.rename(here / "x")
+        if not options:
+            hang_up(service)
+        until(lambda: "not reloaded" in service.log, "no line")
+        assert "ERROR" in service.log
+        assert f"{file}: there is no such policy file" in service.log
+        assert service.send("/v1/policy").json == before
+        assert service.chat(OLD).status == 400
+        (here / "x").rename(file)
+        if not options:
+            hang_up(service)
+        until(lambda: "again what" in service.log, service.log)
+        time.sleep(0.3)
+        said = f"the policy in force is again what the file says: {before['revision']}"
+        assert service.log.count(said) == service.log.count("not reloaded") == 1
+        assert "INFO promptguard.server: " + said in service.log
+        assert "reloaded: " not in service.log
+        assert service.send("/v1/policy").json == before
+    finally:
+        service.stop()
+
+
+def test_a_file_that_comes_later_waits_for_the_next_start(tmp_path: Path) -> None:
+    service = Service(tmp_path, None, ["--watch", "0.1"], {}, by_name=True)
+    try:
+        assert "policy: built in\n" in service.log
+        assert "which is looked for at the next start" in service.log
+        before = service.send("/v1/policy").json
+        (tmp_path / "promptguard.toml").write_text(PATTERNS)
+        time.sleep(0.3)
+        hang_up(service)
+        until(lambda: "nothing has changed" in service.log, service.log)
+        assert service.send("/v1/policy").json == before
+        assert "reloaded" not in service.log
+    finally:
+        service.stop()
+
+
+def test_workers_are_told_the_file_and_look_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promptguard.server.policies import BUILT_IN, load, settled
+    from promptguard.server.settings import Settings
+
+    monkeypatch.delenv("PROMPTGUARD_POLICY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    none = settled(Settings.of({}, {})).as_environment()
+    file = tmp_path / "promptguard.toml"
+    file.write_text(PATTERNS)
+    found = settled(Settings.of({}, {})).as_environment()
+    assert load(Settings.of({}, none)).source == BUILT_IN
+    monkeypatch.chdir("/")
+    assert load(Settings.of({}, found)).source == str(file)
+
+
 def test_a_dry_run_that_comes_with_a_reload_is_told_and_so_is_no_change(
     start: Callable[..., Service], tmp_path: Path
 ) -> None:
