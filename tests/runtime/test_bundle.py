@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from promptguard import Classifier
 from promptguard.errors import ModelError
+from promptguard.runtime import pins
 from promptguard.runtime.bundle import FORMAT, Bundle, digest_of
 from promptguard.text import READING_VERSION
 
@@ -69,7 +71,37 @@ def test_a_damaged_file_is_named(
     damage(tmp_path / name)
     with pytest.raises(ModelError) as caught:
         Bundle.load(str(tmp_path))
+    if (name, (tmp_path / name).exists()) == ("bundle.json", False):
+        assert f"no bundle in {tmp_path}: it holds no {name}" in str(caught.value)
+        return
     assert str(tmp_path / name) in str(caught.value)
+    assert "install promptguard-llm again" in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_told_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "build/spam/release"
+    for ask in (
+        Bundle.load,
+        pins.state,
+        lambda model: Classifier(model=model).warmup(),
+    ):
+        with pytest.raises(ModelError) as caught:
+            ask(name)
+        said = str(caught.value)
+        assert f"there is no folder {name} in {tmp_path}; name the folder" in said
+        assert "install" not in said
+
+
+def test_a_shipped_model_that_is_gone_asks_to_be_installed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptguard.runtime.bundle._SHIPPED", tmp_path)
+    with pytest.raises(ModelError) as caught:
+        Bundle.load()
+    assert str(tmp_path / "bundle.json") in str(caught.value)
     assert "install promptguard-llm again" in str(caught.value)
 
 

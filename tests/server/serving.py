@@ -61,13 +61,23 @@ class Answered:
 class Service:
     """A process of ``promptguard serve``."""
 
-    def __init__(self, folder: Path, policy: str, options: list[str], env: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        policy: str | None,
+        options: list[str],
+        env: Any,
+        *,
+        by_name: bool = False,
+    ) -> None:
         file = folder / "promptguard.toml"
-        file.write_text(policy)
+        if policy is not None:
+            file.write_text(policy)
+        named = [] if by_name else ["--policy", str(file)]
         clean = {k: v for k, v in os.environ.items() if "PROMPTGUARD" not in k}
         command = [sys.executable, "-m", "promptguard", "serve", "--port", "0"]
         self.process = subprocess.Popen(
-            [*command, "--policy", str(file), *options],
+            [*command, *named, *options],
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,

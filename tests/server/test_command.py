@@ -68,6 +68,12 @@ SHORT = "PROMPTGUARD_API_KEYS"
         ((), {SHORT: "too-short"}, "api_keys: must be of at least 16"),
         ((), {"PROMPTGUARD_QUEUE": "many"}, "queue: "),
         (("--rate", "0"), {}, "rate: "),
+        (("--retention", "xx"), {}, "--retention is of no use without --capture"),
+        ((), {"PROMPTGUARD_RETENTION": "7d"}, "of no use without --capture"),
+        (("--capture-texts", "whole"), {}, "--capture-texts is of no use without"),
+        (("--watch", "0"), {}, "--watch must be more than 0 seconds"),
+        (("--watch", "-1"), {}, "--watch must be more than 0 seconds"),
+        (("--watch", "inf"), {}, "--watch must be more than 0 seconds"),
     ],
 )
 def test_settings_that_are_not_right_stop_the_start(
@@ -77,10 +83,11 @@ def test_settings_that_are_not_right_stop_the_start(
     from promptguard.server.policies import load
     from promptguard.server.settings import Settings
 
-    if options[:1] == ("--host",):
+    if options[:1] in (("--host",), ("--retention",)):
         done = run(tmp_path, *options, **env)
         assert done.returncode == 2
         assert said in done.stderr and len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("promptguard: ")
         return
     names = [name.removeprefix("--").replace("-", "_") for name in options[::2]]
     given: dict[str, Any] = dict(zip(names, options[1::2], strict=True))
@@ -103,6 +110,7 @@ def test_settings_go_to_other_processes_and_keys_do_not() -> None:
     from promptguard.server.settings import Settings
 
     given = {"trust": ("system",), "port": 9, "rate": 2.5, "retention": "7d"}
+    given["capture"] = "sqlite:///traffic.db"
     made = Settings.of({**given, "upstream_key": "secret-of-somebody"}, {})
     variables = made.as_environment()
     assert "secret" not in str(variables) + repr(made)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from load import Load
-from serving import Service, Upstream, chunk
+from serving import PATTERNS, Service, Upstream, chunk
 
 import promptguard
 from promptguard.runtime.bundle import digest_of
@@ -145,7 +145,7 @@ def altered(bundle: Path) -> str:
 
 def gone(bundle: Path) -> str:
     (bundle / "bundle.json").unlink()
-    return "bundle.json cannot be read"
+    return "it holds no bundle.json"
 
 
 def of_another_kind(bundle: Path) -> str:
@@ -232,6 +232,118 @@ def test_a_watching_service_needs_no_signal_and_complains_once(
     assert service.chat(NEW).status == 400
     time.sleep(0.3)
     assert service.log.count("reloaded: ") == 1
+
+
+@pytest.mark.parametrize("options", [("--watch", "0.1"), ()], ids=["watch", "signal"])
+def test_a_file_found_by_name_is_the_policy_for_the_life_of_the_service(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    here = tmp_path / "service"
+    here.mkdir()
+    # What would be found by name, were it looked for again.
+    (tmp_path / "promptguard.toml").write_text('[input.keywords]\nwords = ["lilac"]\n')
+    service = Service(here, PATTERNS, list(options), {}, by_name=True)
+    try:
+        file = here / "promptguard.toml"
+        assert f"policy: {file}\n" in service.log
+        before = service.send("/v1/policy").json
+        file.rename(here / "x")
+        if not options:
+            hang_up(service)
+        until(lambda: "not reloaded" in service.log, "no line")
+        assert "ERROR" in service.log
+        assert f"{file}: there is no such policy file" in service.log
+        assert service.send("/v1/policy").json == before
+        assert service.chat(OLD).status == 400
+        (here / "x").rename(file)
+        if not options:
+            hang_up(service)
+        until(lambda: "again what" in service.log, service.log)
+        time.sleep(0.3)
+        said = f"the policy in force is again what the file says: {before['revision']}"
+        assert service.log.count(said) == service.log.count("not reloaded") == 1
+        assert "INFO promptguard.server: " + said in service.log
+        assert "reloaded: " not in service.log
+        assert service.send("/v1/policy").json == before
+    finally:
+        service.stop()
+
+
+def test_a_file_that_comes_later_waits_for_the_next_start(tmp_path: Path) -> None:
+    service = Service(tmp_path, None, ["--watch", "0.1"], {}, by_name=True)
+    try:
+        assert "policy: built in\n" in service.log
+        assert "which is looked for at the next start" in service.log
+        before = service.send("/v1/policy").json
+        (tmp_path / "promptguard.toml").write_text(PATTERNS)
+        time.sleep(0.3)
+        hang_up(service)
+        until(lambda: "nothing has changed" in service.log, service.log)
+        assert service.send("/v1/policy").json == before
+        assert "reloaded" not in service.log
+    finally:
+        service.stop()
+
+
+def test_workers_are_told_the_file_and_look_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promptguard.server.policies import BUILT_IN, load, settled
+    from promptguard.server.settings import Settings
+
+    monkeypatch.delenv("PROMPTGUARD_POLICY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    none = settled(Settings.of({}, {})).as_environment()
+    file = tmp_path / "promptguard.toml"
+    file.write_text(PATTERNS)
+    found = settled(Settings.of({}, {})).as_environment()
+    assert load(Settings.of({}, none)).source == BUILT_IN
+    monkeypatch.chdir("/")
+    assert load(Settings.of({}, found)).source == str(file)
+
+
+def test_a_dry_run_that_comes_with_a_reload_is_told_and_so_is_no_change(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(PATTERNS)
+    service = start(PATTERNS, "--policy", str(policy))
+    before = service.send("/v1/policy").json
+    said = "dry run: nothing is blocked or redacted"
+    assert said not in service.log
+    assert service.chat(OLD).status == 400
+    hang_up(service)
+    until(lambda: "nothing has changed" in service.log, service.log)
+    assert f"policy file and its models: {before['revision']}\n" in service.log
+    assert service.send("/v1/policy").json == before
+    assert "reloaded" not in service.log
+    policy.write_text("dry_run = true\n" + PATTERNS)
+    hang_up(service)
+    until(lambda: said in service.log, service.log)
+    assert f"WARNING promptguard.server: {said}" in service.log
+    assert service.chat(f"{OLD}, once more").status == 200
+    policy.write_text("dry_run = [\n")
+    hang_up(service)
+    until(lambda: "not reloaded" in service.log, service.log)
+    page = service.send("/metrics").data.decode()
+    for outcome, count in ("reloaded", 1), ("unchanged", 1), ("refused", 1):
+        assert f'promptguard_reloads_total{{outcome="{outcome}"}} {count}.0' in page
+
+
+def test_what_is_put_back_after_a_signal_was_refused_is_tried_in_full(
+    start: Callable[..., Service], bundle: Path
+) -> None:
+    service = start(policy_of(bundle), "--watch", "0.1")
+    model = (bundle / "model.onnx").read_bytes()
+    altered(bundle)
+    hang_up(service)
+    until(lambda: "not reloaded" in service.log, service.log)
+    time.sleep(0.5)
+    # bundle.json is what it was; that does not make the folder whole.
+    assert "again what" not in service.log
+    assert service.log.count("not reloaded") == 1
+    (bundle / "model.onnx").write_bytes(model)
+    until(lambda: "again what the file says" in service.log, service.log)
 
 
 def test_no_request_can_ask_for_a_reload(

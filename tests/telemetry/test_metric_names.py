@@ -9,7 +9,7 @@ import pytest
 from promptguard.telemetry import names
 
 PAGE = Path(__file__).parents[2] / "docs" / "telemetry.md"
-TABLE = (*names.METRICS, *names.WRITER_METRICS, names.INFO)
+TABLE = (*names.METRICS, *names.WRITER_METRICS, names.RELOADS, names.INFO)
 
 
 @pytest.mark.parametrize("metric", TABLE, ids=lambda metric: metric.name)

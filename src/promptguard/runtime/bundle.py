@@ -13,7 +13,7 @@ from ..errors import ModelError
 from ..queries import OperatingPoint
 from ..text import READING_VERSION
 
-__all__ = ["FORMAT", "NEEDED", "Bundle", "digest_of"]
+__all__ = ["FORMAT", "NEEDED", "Bundle", "digest_of", "statement"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Bundle:
             ModelError: A file is missing, altered, or not for this library.
         """
         folder = _SHIPPED if path is None else Path(path)
-        table = Table.read(folder / "bundle.json", _REMEDY)
+        table = statement(path)
         if (form := table.get("format", int)) != FORMAT:
             raise table.wrong(f"has format {form}; this library reads {FORMAT}")
         stated = table.get("digest", str)
@@ -92,6 +92,35 @@ class Bundle:
             tokenizer=content["tokenizer.json"],
             token_heads=_token_heads(table),
         )
+
+
+def statement(path: str | None) -> Table:
+    """What the bundle.json of a folder states, or that of the model that is shipped.
+
+    Raises:
+        ModelError: There is no such folder, no bundle in it, or it cannot be read.
+    """
+    folder = _SHIPPED if path is None else Path(path)
+    file = folder / "bundle.json"
+    if path is not None and _absent(file):
+        where = "" if folder.is_absolute() else f" in {Path.cwd()}"
+        if not folder.is_dir():
+            what = f"there is no folder {folder}{where}"
+        else:
+            what = f"there is no bundle in {folder}{where}: it holds no bundle.json"
+        raise ModelError(f"{what}; name the folder of a whole bundle, or make it anew")
+    return Table.read(file, _REMEDY)
+
+
+def _absent(file: Path) -> bool:
+    """True for what is not there, rather than there and not to be read."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def digest_of(values: dict[str, Any]) -> str:

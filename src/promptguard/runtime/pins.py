@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from pathlib import Path
 
 from . import hub, infer, registered
-from .bundle import Table
+from .bundle import statement
 
 __all__ = ["Pinned", "pin", "state"]
 
-_REMEDY = "make the bundle anew, or copy it whole"
 _numbers = itertools.count(1)
 
 
@@ -73,4 +71,4 @@ def state(model: str | None, revision: str | None = None) -> str:
     if folder is None:
         # It comes with the library, which does not change while it runs.
         return ""
-    return Table.read(Path(folder) / "bundle.json", _REMEDY).get("digest", str)
+    return statement(folder).get("digest", str)

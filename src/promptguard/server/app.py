@@ -23,7 +23,7 @@ from .echo import Echo
 from .errors import Refused
 from .limits import Places, Retries
 from .pages import add_docs
-from .policies import load, told
+from .policies import load, settled, told
 from .proxy import ENDPOINTS, Proxy
 from .reloading import Held, Reloader
 from .settings import Settings
@@ -75,8 +75,8 @@ def create_app(
 
     Args:
         settings: How it runs.
-        policy: What is checked; None reads what the settings name, now and whenever
-            it is reloaded.
+        policy: What is checked; None reads what the settings name, or the file that
+            is found by name now, whenever it is reloaded.
         observers: Who gets the records; None is whom the settings name.
         hangup: Reload at SIGHUP, where nobody else makes anything of it.
 
@@ -108,7 +108,9 @@ def create_app(
         # 30 ms, in the middle of somebody's request.
         gc.collect()
         gc.freeze()
-        reloader = Reloader(held, settings.watch, hangup=hangup)
+        reloader = Reloader(
+            held, settings.watch, hangup=hangup, count=known.count_reload
+        )
         await reloader.start()
         service.ready = True
         yield
@@ -154,7 +156,8 @@ def _held(settings: Settings, policy: Policy | Held | None) -> Held:
     if isinstance(policy, Held):
         return policy
     if policy is None:
-        return Held(lambda: load(settings))
+        fixed = settled(settings)
+        return Held(lambda: load(fixed))
     # A name of its own, which stays what it is.
     given = policy
     return Held(lambda: given)

@@ -29,7 +29,8 @@ examples:
   promptguard serve --policy promptguard.toml --upstream https://api.openai.com/v1
   PROMPTGUARD_API_KEYS=... promptguard serve --host 0.0.0.0 --workers 2
 
-SIGHUP has it read the policy and its models anew, without dropping a request.
+SIGHUP has it read the policy and its models anew, without dropping a request. It is
+the file of the start that is read; when that is gone, what was in force stays.
 
 Keys are read from the environment or from files, never from the command line:
   PROMPTGUARD_API_KEYS      keys that callers need, with commas between them
@@ -57,7 +58,11 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
     )
     serve.set_defaults(run=_serve, parser=serve)
     add = serve.add_argument
-    add("--policy", metavar="FILE", help="the policy (default: found by name)")
+    add(
+        "--policy",
+        metavar="FILE",
+        help="the policy (default: found by name, once, at the start)",
+    )
     add("--route", metavar="NAME", help="the route of the policy to follow")
     add("--upstream", metavar="URL", help="an address up to /v1 (default: echo)")
     add("--host", help="where to listen (default: 127.0.0.1)")
@@ -102,7 +107,11 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         choices=("redacted", "hashed", "whole", "none"),
         help="what is kept of texts (default: redacted)",
     )
-    add("--retention", metavar="TIME", help="how long they are kept (default: 30d)")
+    add(
+        "--retention",
+        metavar="TIME",
+        help="how long requests are kept by --capture (default: 30d)",
+    )
     add("--prices", metavar="FILE", help="what models cost")
     add("--otel", action="store_true", default=None, help="trace with OpenTelemetry")
     add(
@@ -124,7 +133,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingExtra(error.name or "uvicorn", "server") from None
     from .app import create_app
-    from .policies import BUILT_IN, load
+    from .policies import BUILT_IN, DRY_RUN, load, settled
     from .protocol import Patient
     from .reloading import Held
     from .settings import Settings
@@ -134,7 +143,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     if given["trust"] is not None:
         roles = given["trust"].split(",") if given["trust"] != "none" else []
         given["trust"] = tuple(role.strip() for role in roles)
-    settings = Settings.of(given)
+    # Workers that start later are told the file, and look for none.
+    settings = settled(Settings.of(given))
     # Before anything listens, so that what is wrong is told in one line each.
     held = Held(lambda: load(settings))
     _ignore_hangups()
@@ -142,9 +152,12 @@ def _serve(chosen: argparse.Namespace) -> int:
     _say(f"policy: {held.policy.source or BUILT_IN}")
     _say(f"upstream: {settings.upstream}")
     if held.policy.source in ("", BUILT_IN):
-        _say("`promptguard policy init` writes a policy to start from")
+        _say(
+            "`promptguard policy init` writes a policy to start from, which is looked "
+            "for at the next start"
+        )
     if held.policy.dry_run:
-        _say("dry run: nothing is blocked or redacted")
+        _say(DRY_RUN)
     _show_lines()
     _see_that_it_is_free(settings.host, settings.port)
     options: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any
 
 from .. import (
@@ -22,13 +22,33 @@ from .. import (
 from ..text import ROLES
 from .settings import Settings
 
-__all__ = ["BUILT_IN", "load", "told"]
+__all__ = ["BUILT_IN", "DRY_RUN", "load", "settled", "told"]
 
 BUILT_IN = "built in"
 """What the policy is called that is used where there is no file."""
 
+DRY_RUN = "dry run: nothing is blocked or redacted"
+"""What whoever runs the service must not find out by themselves."""
+
+_BUILT_IN = Path(__file__).parent.parent / "data" / "policy.toml"
+
 # To say what a model has to do is what a system message is for.
 _LEARNED = (PromptInjection, HarmfulRequest, Toxicity, Classifier, Judge)
+
+
+def settled(settings: Settings) -> Settings:
+    """The settings with the file that is the policy for the life of a service.
+
+    What is found by name is looked for once: with another file in its place, or the
+    policy that is built in, a service would guard less than it did and not say so.
+    """
+    if settings.policy is not None:
+        return settings
+    try:
+        found = Policy.find()
+    except ConfigError:
+        found = _BUILT_IN
+    return settings.model_copy(update={"policy": found})
 
 
 def load(settings: Settings) -> Policy:
@@ -37,7 +57,10 @@ def load(settings: Settings) -> Policy:
     Raises:
         ConfigError: There is something wrong with it; all of it is told, with lines.
     """
-    policy = _found(settings)
+    file = settled(settings).policy
+    policy = Policy.load(file)
+    if file == _BUILT_IN:
+        policy = replace(policy, source=BUILT_IN)
     if settings.route is not None:
         policy = policy.route(settings.route)
     if policy.input is None or not settings.trust:
@@ -47,17 +70,6 @@ def load(settings: Settings) -> Policy:
         part.only(*others) if _learned(part) else part for part in policy.input.parts
     )
     return replace(policy, input=parts[0] if len(parts) == 1 else AnyOf(parts))
-
-
-def _found(settings: Settings) -> Policy:
-    if settings.policy is not None:
-        return Policy.load(settings.policy)
-    try:
-        found = Policy.find()
-    except ConfigError:
-        with as_file(files("promptguard") / "data" / "policy.toml") as path:
-            return replace(Policy.load(path), source=BUILT_IN)
-    return Policy.load(found)
 
 
 def _learned(guard: Guard) -> bool:

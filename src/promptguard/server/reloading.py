@@ -18,12 +18,13 @@ import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import Policy, PromptGuardError
+from .policies import DRY_RUN
 
 __all__ = ["Held", "InForce", "Reloader"]
 
@@ -56,6 +57,10 @@ class InForce:
         """Differs when the policy file or a model does, and is the same elsewhere."""
         told = repr((self.state[0], self.models))
         return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    def same(self, other: InForce) -> bool:
+        """True when the other was made from the same file and models."""
+        return (self.state, self.models) == (other.state, other.models)
 
     @property
     def told(self) -> dict[str, Any]:
@@ -104,6 +109,9 @@ class Held:
             policy = source.pinned()
             policy.warmup()
             made = InForce(policy, state, policy.revisions(), datetime.now(UTC))
+            if self._now is not None and made.same(self._now):
+                # Nothing else, but for what a guard of somebody's own may have read.
+                made = replace(made, since=self._now.since)
             self._policy, self._now = policy, made
             return made
 
@@ -130,10 +138,19 @@ class Reloader:
         held: What is in force.
         watch: Seconds between two looks at what the policy names; None never looks.
         hangup: Reload when the process is sent SIGHUP.
+        count: Is told of every try: reloaded, unchanged or refused.
     """
 
-    def __init__(self, held: Held, watch: float | None, *, hangup: bool) -> None:
+    def __init__(
+        self,
+        held: Held,
+        watch: float | None,
+        *,
+        hangup: bool,
+        count: Callable[[str], None] = lambda outcome: None,
+    ) -> None:
         self._held = held
+        self._count = count
         self._watch = watch
         self._hangup = hangup
         self._asked = asyncio.Event()
@@ -168,8 +185,7 @@ class Reloader:
             await self._asked.wait()
             # Asked for again meanwhile, it is done again.
             self._asked.clear()
-            self._complaint = ""
-            await self._reload()
+            await self._reload(asked=True)
 
     async def _look(self, seconds: float) -> None:
         while True:
@@ -179,10 +195,10 @@ class Reloader:
             except Exception as error:
                 self._complain(error)
             else:
-                if changed:
+                # Put back as it was, it is tried in full: what tells a change is less
+                # than what a load reads.
+                if changed or self._complaint:
                     await self._reload()
-                else:
-                    self._complaint = ""
 
     async def _let_go(self, policy: Policy) -> None:
         """See that models go when the last request that uses them is over.
@@ -203,24 +219,38 @@ class Reloader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _reload(self) -> None:
-        before = self._held.now
+    async def _reload(self, *, asked: bool = False) -> None:
         try:
-            made = await self._off_loop(self._held.load)
+            before, made = await self._off_loop(self._load)
         except Exception as error:
-            self._complain(error)
+            self._complain(error, again=asked)
             return
-        self._complaint = ""
-        old = "none" if before is None else before.revision
+        refused, self._complaint = bool(self._complaint), ""
         if before is not None:
             self._begin(self._let_go(before.policy))
+        if before is not None and made.same(before):
+            self._count("unchanged")
+            said = "nothing has changed in the policy file and its models: %s"
+            if refused:
+                said = "the policy in force is again what the file says: %s"
+            _log.info(said, made.revision)
+            return
+        self._count("reloaded")
+        old = "none" if before is None else before.revision
         models = ", ".join(f"{g} {digest[:12]}" for g, digest in made.models)
         _log.info("reloaded: %s -> %s (%s)", old, made.revision, models or "no models")
+        if made.policy.dry_run:
+            _log.warning(DRY_RUN)
 
-    def _complain(self, error: Exception) -> None:
+    def _load(self) -> tuple[InForce | None, InForce]:
+        """What was in force, and what is; nobody else loads meanwhile."""
+        return self._held.now, self._held.load()
+
+    def _complain(self, error: Exception, *, again: bool = False) -> None:
         """Say once, and not at every look, why nothing was reloaded."""
+        self._count("refused")
         known = isinstance(error, PromptGuardError)
         said = str(error) if known else type(error).__name__
-        if said != self._complaint:
+        if again or said != self._complaint:
             self._complaint = said
             _log.error("not reloaded, what was in force stays: %s", said)

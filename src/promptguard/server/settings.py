@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +64,7 @@ class Settings(BaseModel):
     connect_seconds: float = Field(5.0, gt=0)
     upstream_seconds: float = Field(120.0, gt=0)
     drain_seconds: int = Field(30, ge=0)
-    watch: float | None = Field(None, gt=0)
+    watch: float | None = None
 
     max_requests: int = Field(512, ge=1)
     queue: int = Field(64, ge=0)
@@ -115,6 +116,20 @@ class Settings(BaseModel):
                     "without spaces"
                 )
         return value
+
+    @model_validator(mode="after")
+    def _of_use(self) -> Settings:
+        if self.watch is not None and not 0 < self.watch < math.inf:
+            raise ValueError("--watch must be more than 0 seconds")
+        if self.capture is None:
+            for name in ("capture_texts", "retention"):
+                if name in self.model_fields_set:
+                    raise ValueError(
+                        f"--{name.replace('_', '-')} is of no use without --capture: "
+                        "no requests are kept; say where, as in --capture "
+                        "sqlite:///traffic.db"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _closed(self) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,13 @@ class Wired:
         metrics: Shows what was counted, at ``/metrics``.
         writer: Keeps records.
         others: Whoever else gets them.
+        count_reload: Is told what became of a try to reload the policy.
     """
 
     metrics: Metrics | None = None
     writer: Writer | None = None
     others: tuple[Observer, ...] = ()
+    count_reload: Callable[[str], None] = lambda outcome: None
 
     @property
     def observers(self) -> tuple[Observer, ...]:
@@ -101,4 +104,6 @@ def wired(settings: Settings) -> Wired:
         )
         if metrics is not None:
             metrics.watch(writer)
-    return Wired(metrics, writer, others)
+    if metrics is None:
+        return Wired(metrics, writer, others)
+    return Wired(metrics, writer, others, metrics.count_reload)

@@ -204,6 +204,13 @@ QUEUED = Metric(
     "{record}",
     "Records of requests that wait to be written.",
 )
+RELOADS = Metric(
+    "promptguard.reloads",
+    "counter",
+    "{reload}",
+    "Tries to reload the policy: reloaded, unchanged or refused.",
+    ("outcome",),
+)
 INFO = Metric(
     "promptguard.build.info",
     "gauge",

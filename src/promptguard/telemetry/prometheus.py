@@ -70,6 +70,7 @@ class Metrics:
         self._add: dict[str, Callable[[Sample], None]] = {}
         for metric in names.METRICS:
             self._add[metric.name] = self._made(metric)
+        self._add[names.RELOADS.name] = self._made(names.RELOADS)
         self._writer: Writes | None = None
         self._seen = {names.WRITTEN.name: 0, names.DROPPED.name: 0}
         self._lock = threading.Lock()
@@ -86,6 +87,10 @@ class Metrics:
         for sample in of_record(record, self._names, self._prices):
             self._add[sample.metric.name](sample)
         self._look_at_writer()
+
+    def count_reload(self, outcome: str) -> None:
+        """Count a try to reload the policy."""
+        self._add[names.RELOADS.name](Sample(names.RELOADS, 1, (outcome,)))
 
     def watch(self, writer: Writes) -> None:
         """Show what a writer of records has written, dropped and still has to write.
