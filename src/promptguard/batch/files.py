@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -22,7 +23,7 @@ _BLOCK = 2**20
 _GROUP = 10_000
 
 
-class Table:
+class Table(ABC):
     """A file, or a folder of files, with a column of texts.
 
     Args:
@@ -37,21 +38,21 @@ class Table:
         self.column = column
 
     @property
+    @abstractmethod
     def names(self) -> list[str]:
         """The columns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count(self) -> int:
         """How many rows there are; what is wrong with one is told now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts(self, start: int, size: int) -> Iterator[list[object]]:
         """The texts from a row on, so many at a time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
         """Write the rows with what was told of each behind it."""
-        raise NotImplementedError
 
     @property
     def files(self) -> list[Path]:
@@ -71,8 +72,9 @@ class Table:
 class _Rows(Table):
     """A file that is read row by row."""
 
+    @abstractmethod
     def rows(self) -> Iterator[dict[str, Any]]:
-        raise NotImplementedError
+        """The rows, in their order."""
 
     def count(self) -> int:
         return sum(1 for _ in self.rows())
