@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from .errors import ConfigError, unknown
@@ -18,6 +19,7 @@ __all__ = [
     "Classify",
     "Name",
     "OperatingPoint",
+    "OperatingPoints",
     "Query",
     "Scores",
     "Window",
@@ -117,6 +119,22 @@ class OperatingPoint:
     threshold: float
 
 
+class OperatingPoints(tuple[OperatingPoint, ...]):
+    """Operating points that are looked up by what they are of, not one by one.
+
+    A bundle has hundreds, and every label of a guard looks for its own in each check.
+    """
+
+    @cached_property
+    def thresholds(self) -> dict[tuple[str, str, float], tuple[tuple[int, float], ...]]:
+        """Numbers of windows and their thresholds, by label, side and rate."""
+        found: dict[tuple[str, str, float], list[tuple[int, float]]] = {}
+        for point in self:
+            of = point.label, point.role, point.fpr
+            found.setdefault(of, []).append((point.windows, point.threshold))
+        return {of: tuple(sorted(points)) for of, points in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """The answer to a Classify.
@@ -143,12 +161,11 @@ class Scores:
             ConfigError: The model has no such label, or the rate was not measured.
         """
         side = "tool" if role in TOOL_ROLES else "user"
-        points = sorted(
-            (point.windows, point.threshold)
-            for point in self.operating_points
-            if point.label == label and point.role == side and point.fpr == fpr
-        )
-        if not points:
+        known = self.operating_points
+        if not isinstance(known, OperatingPoints):
+            known = OperatingPoints(known)
+        points = known.thresholds.get((label, side, fpr))
+        if points is None:
             raise self._no_point(label, side, fpr)
         count = len(self.windows)
         fitting = (threshold for windows, threshold in points if windows >= count)

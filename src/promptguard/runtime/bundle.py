@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ModelError
-from ..queries import OperatingPoint
+from ..queries import OperatingPoint, OperatingPoints
 from ..text import READING_VERSION
 
 __all__ = ["FORMAT", "NEEDED", "Bundle", "digest_of", "statement"]
@@ -251,4 +251,4 @@ def read_points(table: Table) -> tuple[OperatingPoint, ...]:
         if point.role not in ("user", "tool") or point.windows < 1:
             raise table.wrong("has an operating point for no role or no length")
         points.append(point)
-    return tuple(points)
+    return OperatingPoints(points)
