@@ -177,8 +177,7 @@ def _session(bundle: Bundle, threads: int) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Both keep memory for every length that was ever seen.
-    options.enable_cpu_mem_arena = False
+    # It keeps a plan of memory for every length that was ever seen.
     options.enable_mem_pattern = False
     try:
         session = ort.InferenceSession(
