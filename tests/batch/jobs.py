@@ -1,7 +1,7 @@
 """What the tests have Spark and Ray do, in a process of its own: ``jobs.py JOB DIR``.
 
 What they warn of while they start is not ours, and a session of theirs is slow to end.
-The result is a JSON object on the last line of standard output.
+The result is a JSON object on a line of standard output.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ def done(job: str, folder: Path) -> Any:
         },
     )
     assert ran.returncode == 0, ran.stderr[-5000:]
-    return json.loads(ran.stdout.splitlines()[-1])
+    # Ray tells of processes that died on standard output, at any time.
+    told = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    return json.loads(told[-1])
 
 
 @pytest.fixture(scope="module")
