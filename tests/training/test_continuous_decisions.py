@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from continuing import CONFIG
+from continuing import CONFIG, kept
 
 from training.__main__ import configured
 from training.config import Config, Continuous
@@ -169,28 +169,6 @@ def labels_file(folder: Path, ids: Sequence[str]) -> Path:
     made = [Label(name, INJECTION, n % 2, "ann", when) for n, name in enumerate(ids)]
     write_labels(folder / "labels.jsonl", made)
     return folder / "labels.jsonl"
-
-
-def kept(folder: Path, texts: Sequence[str], age: float = 0.0) -> tuple[str, list[str]]:
-    """A database with the texts, and the ids of their requests."""
-    pytest.importorskip("sqlalchemy", reason="needs the extra 'capture'")
-    from promptguard.records import Checked, Record, Said
-    from promptguard.traffic import Writer
-
-    url = f"sqlite:///{folder}/traffic.db"
-    ids = [f"req_{number}" for number in range(len(texts))]
-    with Writer(url, texts="whole", retention=None) as writer:
-        for name, text in zip(ids, texts, strict=True):
-            writer.write(
-                Record(
-                    id=name,
-                    time=time.time() - age,
-                    endpoint="/v1/check",
-                    checks=(Checked("input", "user", len(text)),),
-                    texts=(Said("input", "user", text, text),),
-                )
-            )
-    return url, ids
 
 
 TEXTS = [
