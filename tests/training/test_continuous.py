@@ -63,6 +63,13 @@ def test_code_leads_to_a_promotion_that_can_be_taken_back(loop: Loop) -> None:
     assert "held: it passed" in held.stdout
     assert (loop.champion, loop.released) == ("1", loop.digest("1"))
     assert any("the challenger may take over" in note for note in loop.notes)
+    # The registry goes away before the promotion, and comes back.
+    tracking = f"sqlite:///{loop.root.as_posix()}/mlflow.db"
+    loop.change(tracking, "http://127.0.0.1:9")
+    away = loop.training("continuous", expect=2)
+    assert "does not answer" in away.stderr and loop.state["outcome"] == ""
+    loop.change("http://127.0.0.1:9", tracking)
+    assert (loop.champion, loop.released) == ("1", loop.digest("1"))
     done = loop.training("continuous")
     assert "was not over, and goes on: code" in done.stdout
     assert "promoted: version 2 is the champion" in done.stdout
@@ -191,6 +198,8 @@ def test_what_cannot_be_read_is_an_error_and_nothing_is_lost(loop: Loop) -> None
 def locked(file: Path) -> Iterator[None]:
     """A database that somebody writes to, and does not let go."""
     database = sqlite3.connect(file, isolation_level=None)
+    # Of one with a log of its own, readers too.
+    database.execute("PRAGMA locking_mode=EXCLUSIVE")
     database.execute("BEGIN EXCLUSIVE")
     try:
         yield
@@ -216,7 +225,7 @@ def test_a_locked_database_is_told_and_the_same_command_then_goes_on(
     with locked(loop.root / "traffic.db"):
         done = loop.training("continuous", *given, expect=2)
     assert "training is due: data" in done.stdout
-    assert "locked" in done.stderr and "Traceback" not in done.stderr
+    assert "who holds it" in done.stderr and "Traceback" not in done.stderr
     assert (loop.champion, loop.released) == ("1", released)
     assert loop.state["outcome"] == ""
     done = loop.training("continuous", *given, "--dry-run", expect=3)
