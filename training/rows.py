@@ -235,13 +235,31 @@ def _table(path: Path) -> dict[str, Any]:
     whole = _table(path.parent / table["include"])
     # Files lie beside the table that names them.
     folder = str((path.parent / table["include"]).resolve().parent)
-    theirs = {
-        name: {"beside": folder} | source for name, source in whole["sources"].items()
-    }
+    if "task" in whole:
+        return {"task": _joined(whole["task"], table.get("task", {}), folder)}
+    theirs = _beside(whole["sources"], folder)
     return {
         "allowed": [*whole["allowed"], *table.get("allowed", ())],
         "sources": theirs | table.get("sources", {}),
         "benchmarks": whole.get("benchmarks", {}) | table.get("benchmarks", {}),
+    }
+
+
+def _joined(whole: dict[str, Any], more: dict[str, Any], folder: str) -> dict[str, Any]:
+    """The tables of a task, and sources and tests beside its own."""
+    found = dict(whole)
+    for kind in ("sources", "tests"):
+        found[kind] = _beside(whole.get(kind, {}), folder) | more.get(kind, {})
+    # A task without a list allows any licence.
+    if whole.get("allowed"):
+        found["allowed"] = [*whole["allowed"], *more.get("allowed", ())]
+    return found
+
+
+def _beside(sources: dict[str, Any], folder: str) -> dict[str, Any]:
+    return {
+        name: {"beside": folder} | source if isinstance(source, dict) else source
+        for name, source in sources.items()
     }
 
 

@@ -32,7 +32,7 @@ from .rows import Row, load_sources, read_rows
 from .scoring import Judgement, judge_all
 from .stage import write_atomically
 
-__all__ = ["LIKELY", "evaluate", "figures", "make", "markdown"]
+__all__ = ["LIKELY", "evaluate", "figures", "judge_sets", "make", "markdown"]
 
 LIKELY = "likelier than not"
 """The decision at a calibrated probability of a half."""
@@ -52,7 +52,7 @@ class _Set:
 def make(config: Config, needed: Mapping[str, Path], out: Path) -> None:
     """Write the report as JSON and as Markdown, and the scores behind it."""
     model = str(needed["calibrate"])
-    judged = _judged(config, needed["data"], model)
+    judged = judge_sets(config, needed["data"], model)
     command = "python -m training evaluate " + config.file.as_posix()
     report = evaluate(config, model, command, judged=judged)
     report["agreement"] = _agreement(config, judged, needed)
@@ -77,7 +77,7 @@ def evaluate(
     from .evaluate import head_of
 
     if judged is None:
-        judged = _judged(config, Path(config.build) / "data", model)
+        judged = judge_sets(config, Path(config.build) / "data", model)
     texts = hashlib.sha256()
     for name, pairs in judged.items():
         for row, _ in pairs:
@@ -165,7 +165,12 @@ def _resampled(
     return [found[int(_DRAWS * 0.025)], found[int(_DRAWS * 0.975) - 1]]
 
 
-def _judged(config: Config, data: Path, model: str) -> dict[str, _Pairs]:
+def judge_sets(config: Config, data: Path, model: str) -> dict[str, _Pairs]:
+    """What a bundle makes of every text that is measured, by set.
+
+    Args:
+        data: The folder of the stage ``data``.
+    """
     found: dict[str, _Pairs] = {}
     for part in _sets(config, data):
         judged = _judge(config, part, model)

@@ -1,7 +1,7 @@
 """What the tests have Spark and Ray do, in a process of its own: ``jobs.py JOB DIR``.
 
 What they warn of while they start is not ours, and a session of theirs is slow to end.
-The result is a JSON object on the last line of standard output.
+The result is a JSON object on a line of standard output.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from batch_guards import WORDS, numbered
+from batch_guards import WORDS, Kills, NotReady, numbered
 
 import promptguard as pg
 from promptguard.batch import Check, check_file, on_ray, on_spark, with_verdicts
@@ -22,7 +22,20 @@ COUNT = 400
 # The patterns, and the model for some.
 CHECK = Check(WORDS | pg.PromptInjection() | pg.InvisibleText(), redacted=True)
 BIG = 2**60 + 1
+BOOM = 13
 Rows = list[dict[str, Any]]
+
+
+class Ends(Kills):
+    """As in a notebook: no other process can import it."""
+
+
+def deadly(folder: Path, once: bool) -> tuple[list[tuple[int, str]], Check]:
+    """Texts of which one ends the process that checks it, once or always."""
+    texts = numbered(24)
+    texts[BOOM] = f"boom {BOOM}"
+    guard = Ends(once=str(folder / "ended") if once else "")
+    return list(enumerate(texts)), Check(guard | WORDS)
 
 
 def rows() -> Rows:
@@ -51,7 +64,8 @@ def session() -> Any:
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master("local[2]")
+    # With four attempts, as a cluster has them; of itself it has one here.
+    builder = SparkSession.builder.master("local[2,4]")
     for name, value in {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -82,7 +96,31 @@ def spark(folder: Path) -> dict[str, Any]:
     }
 
 
-def ray(folder: Path) -> dict[str, Any]:
+def spark_deaths(folder: Path) -> dict[str, Any]:
+    made = session()
+
+    def checked(once: bool) -> Rows:
+        texts, check = deadly(folder, once)
+        frame = made.createDataFrame(texts, "id long, text string").repartition(3)
+        return told(on_spark(frame, check).collect())
+
+    return {"once": checked(True), "always": checked(False), **alone(folder)}
+
+
+def alone(folder: Path) -> dict[str, Any]:
+    """What this process says of the same texts, where none ends it."""
+    texts, check = deadly(folder, once=True)
+    assert (folder / "ended").exists(), "no process was ended"
+    columns = check.columns([text for _, text in texts])
+    return {
+        "alone": [
+            {"id": n, "text": text} | {name: columns[name][n] for name in columns}
+            for n, text in texts
+        ]
+    }
+
+
+def started_ray() -> Any:
     import ray
 
     ray.init(
@@ -91,6 +129,11 @@ def ray(folder: Path) -> dict[str, Any]:
         _node_ip_address="127.0.0.1",
         log_to_driver=False,
     )
+    return ray
+
+
+def ray(folder: Path) -> dict[str, Any]:
+    ray = started_ray()
     data = ray.data.from_items(rows(), override_num_blocks=6)
     checked = on_ray(data, CHECK, workers=2, rows=64)
     # Tasks that read and write stand before and behind the actors, and need cores too.
@@ -103,6 +146,32 @@ def ray(folder: Path) -> dict[str, Any]:
         "files": sorted(written.take_all(), key=lambda row: row["id"]),
         "missing": refused(lambda: on_ray(data, CHECK, "prompt")),
         "workers": refused(lambda: on_ray(data, CHECK, workers=0)),
+        "never": failed(on_ray(data, Check(NotReady()), workers=1)),
+    }
+
+
+def failed(dataset: Any) -> str:
+    try:
+        dataset.take_all()
+    except Exception as error:
+        return str(error)
+    return ""
+
+
+def ray_deaths(folder: Path) -> dict[str, Any]:
+    ray = started_ray()
+
+    def checked(once: bool) -> Rows:
+        texts, check = deadly(folder, once)
+        made = [{"id": n, "text": text} for n, text in texts]
+        data = ray.data.from_items(made, override_num_blocks=3)
+        found = on_ray(data, check, workers=2, rows=8).take_all()
+        return sorted(found, key=lambda row: row["id"])
+
+    return {
+        "once": checked(True),
+        "always": checked(False),
+        **alone(folder),
     }
 
 
@@ -158,5 +227,6 @@ def refused(call: Callable[[], object]) -> str:
 
 
 if __name__ == "__main__":
-    job = {"single": single, "spark": spark, "ray": ray, "mlflow": mlflow}[sys.argv[1]]
+    jobs = (single, spark, spark_deaths, ray, ray_deaths, mlflow)
+    job = {job.__name__: job for job in jobs}[sys.argv[1]]
     print("\n" + json.dumps(job(Path(sys.argv[2]))), flush=True)

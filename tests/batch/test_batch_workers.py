@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from batch_guards import WORDS, Breaks, Kills, NotReady, Slow, numbered
 
 from promptguard import ConfigError, Keywords
 from promptguard.batch import Check, check_file
+from promptguard.batch.apart import Apart
 from promptguard.batch.workers import _AHEAD, Workers
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -98,6 +101,20 @@ def test_a_text_that_ends_every_process_is_told_of_alone():
     assert told[13][names.index("verdict_blocked")]
     rest = [n for n in range(21) if n != 13]
     assert [told[n] for n in rest] == check.rows([texts[n] for n in rest])
+
+
+def test_a_process_apart_may_end_and_the_next_texts_find_another_one():
+    texts = [*numbered(9), "boom", None, *numbered(3)]
+    guard = Kills() | WORDS
+    with closing(Apart(Check(guard), pickle.dumps)) as apart:
+        told = [apart(texts), apart(texts[:9])]
+        (process,) = apart.processes
+        assert apart(texts[:9]) == told[1] and apart.processes == (process,)
+    assert not alive(process)
+    rest = Check(WORDS).rows([text for text in texts if text != "boom"])
+    assert told[0][:9] == told[1] == rest[:9]
+    assert told[0][10:] == rest[9:]
+    assert told[0][9][-1] == "its process ended (signal 9)"
 
 
 def test_a_broken_guard_blocks_its_text_in_another_process_too():

@@ -44,7 +44,9 @@ def done(job: str, folder: Path) -> Any:
         },
     )
     assert ran.returncode == 0, ran.stderr[-5000:]
-    return json.loads(ran.stdout.splitlines()[-1])
+    # Ray tells of processes that died on standard output, at any time.
+    told = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    return json.loads(told[-1])
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,36 @@ def test_the_registered_model_is_a_function_of_spark(tmp_path):
     found = done("mlflow", tmp_path)
     assert found["udf"] == found["alone"]
     assert {action for action, _ in found["udf"]} == {"allow", "block"}
+
+
+@needs("ray", "pandas", "pyarrow")
+def test_actors_that_die_while_they_load_end_a_run_of_ray(ray):
+    assert "the processes end before they are ready (exit status 3)" in ray["never"]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("spark_deaths", marks=needs("pyspark", "pandas", "pyarrow")),
+        pytest.param("ray_deaths", marks=needs("ray", "pandas", "pyarrow")),
+    ],
+    ids=["spark", "ray"],
+)
+def deaths(request: pytest.FixtureRequest, tmp_path_factory) -> Any:
+    return done(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_an_engine_whose_process_dies_once_gives_the_same_rows(deaths):
+    assert deaths["once"] == deaths["alone"]
+
+
+def test_a_text_that_ends_every_process_of_an_engine_is_told_of_alone(deaths):
+    rows, alone = deaths["always"], deaths["alone"]
+    fatal = rows.pop(13)
+    assert fatal["text"] == alone.pop(13)["text"] == "boom 13"
+    assert rows == alone
+    assert fatal["verdict_error"] == "its process ended (signal 9)"
+    assert (fatal["verdict_blocked"], fatal["verdict_coverage"]) == (True, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from made_windows import GARDEN, prompts, sample
 
 from promptguard import ConfigError
 from promptguard.monitor import compare, log, page
+from promptguard.monitor.report import Quality, Share
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "playground"))
 from browser import Browser, needs_browser
@@ -66,6 +67,24 @@ def test_a_page_shows_the_verdict_and_each_check(report):
     for check in report.checks:
         assert check.name in made
     assert made.count("<figure>") == len(report.histograms) >= 3
+
+
+def test_quality_is_drawn_with_its_interval_from_nought_to_one(report):
+    found = Share(0.7, 0.5, 0.9)
+    row = Quality("current", "injection", "de", 90, 40, found, None, None, None)
+    made = page(replace(report, quality=(row, replace(row, window="reference"))))
+    assert made.count("0.500 to 0.900") == 2
+    for kind in ("now", "before"):
+        assert f'<rect class="{kind}" x="45.0" y="3.5" width="36.0"' in made
+    assert made.count('<line class="point" x1="63.0" x2="63.0"') == 2
+
+
+def test_a_bar_has_its_marks_where_the_check_warns_and_fails(report):
+    check = replace(report.checks[0], value=0.4, warn=0.1, threshold=0.2, statistic="h")
+    made = page(replace(report, checks=(check,)))
+    assert '<rect class="now" x="0" y="4" width="90.0" height="4"/>' in made
+    for kind, place in (("warns", 22.5), ("fails", 45.0)):
+        assert f'<line class="{kind}" x1="{place}" x2="{place}"' in made
 
 
 @needs_browser

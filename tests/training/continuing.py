@@ -8,15 +8,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import offline
+import pytest
 
 from training.testing.world import write_world
 
-__all__ = ["Loop", "copied", "made"]
+__all__ = ["Loop", "copied", "kept", "made"]
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -172,3 +175,25 @@ def copied(loop: Loop, root: Path) -> Loop:
     shutil.rmtree(root / "offline", ignore_errors=True)
     assert os.path.exists(root / "mlflow.db")
     return Loop(root)
+
+
+def kept(folder: Path, texts: Sequence[str], age: float = 0.0) -> tuple[str, list[str]]:
+    """A database with the texts, and the ids of their requests."""
+    pytest.importorskip("sqlalchemy", reason="needs the extra 'capture'")
+    from promptguard.records import Checked, Record, Said
+    from promptguard.traffic import Writer
+
+    url = f"sqlite:///{folder}/traffic.db"
+    ids = [f"req_{number}" for number in range(len(texts))]
+    with Writer(url, texts="whole", retention=None) as writer:
+        for name, text in zip(ids, texts, strict=True):
+            writer.write(
+                Record(
+                    id=name,
+                    time=time.time() - age,
+                    endpoint="/v1/check",
+                    checks=(Checked("input", "user", len(text)),),
+                    texts=(Said("input", "user", text, text),),
+                )
+            )
+    return url, ids

@@ -6,14 +6,17 @@ import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from continuing import ROOT, Loop
+from continuing import ROOT, Loop, kept
 
 from training.labels.records import Label, write_labels
 
@@ -60,6 +63,13 @@ def test_code_leads_to_a_promotion_that_can_be_taken_back(loop: Loop) -> None:
     assert "held: it passed" in held.stdout
     assert (loop.champion, loop.released) == ("1", loop.digest("1"))
     assert any("the challenger may take over" in note for note in loop.notes)
+    # The registry goes away before the promotion, and comes back.
+    tracking = f"sqlite:///{loop.root.as_posix()}/mlflow.db"
+    loop.change(tracking, "http://127.0.0.1:9")
+    away = loop.training("continuous", expect=2)
+    assert "does not answer" in away.stderr and loop.state["outcome"] == ""
+    loop.change("http://127.0.0.1:9", tracking)
+    assert (loop.champion, loop.released) == ("1", loop.digest("1"))
     done = loop.training("continuous")
     assert "was not over, and goes on: code" in done.stdout
     assert "promoted: version 2 is the champion" in done.stdout
@@ -182,3 +192,52 @@ def test_what_cannot_be_read_is_an_error_and_nothing_is_lost(loop: Loop) -> None
     done = loop.training("rollback", "--to", "7", expect=2)
     assert "has no version 7" in done.stderr
     assert str(ROOT) not in done.stderr
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """A database that somebody writes to, and does not let go."""
+    database = sqlite3.connect(file, isolation_level=None)
+    # Of one with a log of its own, readers too.
+    database.execute("PRAGMA locking_mode=EXCLUSIVE")
+    database.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        database.execute("ROLLBACK")
+        database.close()
+
+
+def test_a_locked_database_is_told_and_the_same_command_then_goes_on(
+    loop: Loop,
+) -> None:
+    state, released = loop.state, loop.released
+    url, ids = kept(loop.root, [f"so the house number {n} is red" for n in range(45)])
+    when = "2026-01-01T00:00:00+00:00"
+    labels = [Label(name, "injection", 0, "ann", when) for name in ids]
+    write_labels(loop.root / "labels.jsonl", labels)
+    given = ("--traffic", url, "--labels", "labels.jsonl")
+    for command in ("continuous", "rollback"):
+        with locked(loop.root / "mlflow.db"):
+            done = loop.training(command, expect=2)
+        assert "locked" in done.stderr and "Traceback" not in done.stderr
+    assert loop.state == state
+    with locked(loop.root / "traffic.db"):
+        done = loop.training("continuous", *given, expect=2)
+    assert "training is due: data" in done.stdout
+    assert "who holds it" in done.stderr and "Traceback" not in done.stderr
+    assert (loop.champion, loop.released) == ("1", released)
+    assert loop.state["outcome"] == ""
+    done = loop.training("continuous", *given, "--dry-run", expect=3)
+    assert "was not over, and goes on: data" in done.stdout
+
+
+def test_two_runs_in_one_build_folder_are_refused(loop: Loop) -> None:
+    from training.files import alone
+
+    loop.change("epochs = 3", "epochs = 4")
+    with alone(loop.build / "continuous"):
+        for command in ("continuous", "rollback"):
+            done = loop.training(command, expect=2)
+            assert "is in use by another run" in done.stderr
+    assert loop.champion == "1"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from continuing import CONFIG
+from continuing import CONFIG, kept
 
 from training.__main__ import configured
 from training.config import Config, Continuous
@@ -171,28 +171,6 @@ def labels_file(folder: Path, ids: Sequence[str]) -> Path:
     return folder / "labels.jsonl"
 
 
-def kept(folder: Path, texts: Sequence[str], age: float = 0.0) -> tuple[str, list[str]]:
-    """A database with the texts, and the ids of their requests."""
-    pytest.importorskip("sqlalchemy", reason="needs the extra 'capture'")
-    from promptguard.records import Checked, Record, Said
-    from promptguard.traffic import Writer
-
-    url = f"sqlite:///{folder}/traffic.db"
-    ids = [f"req_{number}" for number in range(len(texts))]
-    with Writer(url, texts="whole", retention=None) as writer:
-        for name, text in zip(ids, texts, strict=True):
-            writer.write(
-                Record(
-                    id=name,
-                    time=time.time() - age,
-                    endpoint="/v1/check",
-                    checks=(Checked("input", "user", len(text)),),
-                    texts=(Said("input", "user", text, text),),
-                )
-            )
-    return url, ids
-
-
 TEXTS = [
     f"number {n} of many {word} things that nobody has ever said in this {other}"
     for n, (word, other) in enumerate(
@@ -237,6 +215,54 @@ def test_what_decides_is_never_learnt_from(config: Config, tmp_path: Path) -> No
     assert again.deciding == divided.deciding
     later = time.time() + 40 * 86400
     assert labelled.divide(config, labels, url, out, later).deciding == 0
+
+
+TASK = """
+name = "own"
+[task]
+label = "spam"
+{allowed}
+[task.sources.mine]
+files = "mine.csv"
+licences = ["mine"]
+[task.tests.theirs]
+files = "theirs.csv"
+licences = ["mine"]
+"""
+
+
+@pytest.mark.parametrize("allowed", ["", 'allowed = ["mine"]'], ids=["any", "listed"])
+def test_labels_of_a_task_stand_beside_its_own_sources_and_tests(
+    tmp_path: Path, allowed: str
+) -> None:
+    (tmp_path / "mine.csv").write_text("text,label\nbuy now,1\ngood morning,0\n")
+    (tmp_path / "theirs.csv").write_text("text,label\nnever learnt from,0\n")
+    file = tmp_path / "own.toml"
+    file.write_text(TASK.format(allowed=allowed))
+    config = configured(file, build=str(tmp_path / "build"))
+    url, ids = kept(tmp_path, [*TEXTS, "Buy now!", "never learnt from"])
+    when = "2026-01-01T00:00:00+00:00"
+    labels = [Label(name, "spam", n % 2, "ann", when) for n, name in enumerate(ids)]
+    labels += [Label(name, INJECTION, 1, "ann", when) for name in ids]
+    write_labels(tmp_path / "labels.jsonl", labels)
+    said = labelled.said(tmp_path / "labels.jsonl", config.target)
+    assert {label.label for label in said} == {"spam"} and len(said) == len(ids)
+    divided = labelled.divide(config, said, url, tmp_path / "out", time.time())
+    # What contradicts a source, and what is of a test, is neither.
+    assert divided.learnt + divided.deciding == len(TEXTS)
+    sources = load_sources(divided.config.sources_file)
+    assert {*sources.training} == {"mine", labelled.LEARNT}
+    assert {*sources.benchmarks} == {"theirs", labelled.DECIDES}
+    assert sources.training[labelled.LEARNT].test == 0
+    every = sources.training | sources.benchmarks
+    rows = {name: [*read(divided.config, name, one)] for name, one in every.items()}
+    assert len(rows["mine"]) == 2 and len(rows["theirs"]) == 1
+    told = {row.text: row.labels for name in DIVIDED for row in rows[name]}
+    assert told == {text: {"spam": n % 2} for n, text in enumerate(TEXTS)}
+    assert taken(divided.config, []).settings == taken(config, []).settings
+
+
+DIVIDED = (labelled.LEARNT, labelled.DECIDES)
 
 
 def judged(

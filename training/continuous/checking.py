@@ -11,6 +11,7 @@ from typing import Any
 
 from promptguard.text import Text
 
+from .. import taskreport
 from ..bias import TERMS, by_terms
 from ..config import Config, Continuous
 from ..counts import Judged, counts
@@ -20,7 +21,7 @@ from ..gate import Check
 from ..metrics import interval
 from ..records import records
 from ..rows import INJECTION, Row, read_rows
-from ..scoring import score_all
+from ..scoring import Scored, score_all
 from .labelled import DECIDES, LEARNT
 
 __all__ = ["biased", "data_checks", "judged", "sizes", "traffic_checks"]
@@ -29,14 +30,15 @@ _TEMPLATES = Path("benchmarks", "toxicity", "jigsaw_identity_templates.jsonl.gz"
 _LEAST_TEXTS = 20
 
 
-def sizes(folder: Path) -> dict[str, int]:
-    """Texts to train on, and attacks among them, as the stage ``data`` counted."""
-    rows = [row for row in read_rows(folder / "train.jsonl.gz") if _told(row)]
-    return {"texts": len(rows), "attacks": sum(row.attack for row in rows)}
+def sizes(folder: Path, target: str = INJECTION) -> dict[str, int]:
+    """Texts to train on, and attacks among them, as the stage ``data`` counted.
 
-
-def _told(row: Row) -> bool:
-    return INJECTION in row.labels
+    Args:
+        target: What the run is about; what has this label counts as an attack.
+    """
+    rows = read_rows(folder / "train.jsonl.gz")
+    told = [row.labels[target] for row in rows if target in row.labels]
+    return {"texts": len(told), "attacks": sum(told)}
 
 
 def data_checks(
@@ -52,15 +54,16 @@ def data_checks(
     settings = config.continuous
     share = now["attacks"] / now["texts"] if now["texts"] else 0.0
     least, most = settings.balance
+    of = repr(config.target) if config.task else "attacks"
     found = [
-        _least("data: share of attacks", share, least),
-        _most("data: share of attacks", share, most),
+        _least(f"data: share of {of}", share, least),
+        _most(f"data: share of {of}", share, most),
     ]
     if was:
         floor = (1 - settings.shrink) * was["texts"]
         found.append(_least("data: texts to train on", now["texts"], floor))
         moved = abs(share - was["attacks"] / max(was["texts"], 1))
-        name = "data: shift of the share of attacks"
+        name = f"data: shift of the share of {of}"
         found.append(_most(name, moved, settings.shift))
     rows = read_rows(folder / "train.jsonl.gz")
     keys = [(row.role, row.text) for row in rows]
@@ -142,7 +145,13 @@ def traffic_checks(
 
 
 def judged(config: Config, model: str) -> list[Judged]:
-    """Every text that is measured, with those about groups of people if there are."""
+    """Every text that is measured, with those about groups of people if there are.
+
+    Of a task, what has its label takes the place of an attack, and what is likelier
+    than not to have it is flagged, as in its report.
+    """
+    if config.task:
+        return _of_task(config, model)
     found = judge(config, model)
     rows = list(_templates(Path(config.data_root) / _TEMPLATES))
     rates = [config.evaluate.fpr]
@@ -151,6 +160,24 @@ def judged(config: Config, model: str) -> list[Judged]:
         Judged("groups:identity_templates", row, one, config.evaluate.fpr)
         for row, one in zip(rows, scores, strict=True)
     ]
+    return found
+
+
+def _of_task(config: Config, model: str) -> list[Judged]:
+    data, fpr = Path(config.build) / "data", config.evaluate.fpr
+    found = []
+    for name, pairs in taskreport.judge_sets(config, data, model).items():
+        if name.startswith("test:"):
+            # A part of what all sources have kept back.
+            continue
+        if name == f"benchmark:{DECIDES}":
+            name = f"tested:{DECIDES}"
+        for row, one in pairs:
+            told = replace(row, labels={INJECTION: row.labels[config.target]})
+            score = one.scores[config.target]
+            likely = taskreport.LIKELY in one.flagged
+            scored = Scored(score, frozenset({fpr} if likely else ()), 1.0)
+            found.append(Judged(name, told, scored, fpr))
     return found
 
 

@@ -37,6 +37,16 @@ licences = ["{licence}"]
 files = "{name}.jsonl.gz"
 use = "{use}"
 """
+# Of a task, what decides is a test set: nothing else of it is never learnt from.
+_OF_TASK = """
+[task.{kind}.{name}]
+origin = "traffic of a service, labelled"
+licences = ["{licence}"]
+files = "{name}.jsonl.gz"
+label = "labels.{label}"
+conflicts = "drop"
+test = 0
+"""
 
 
 @dataclass(frozen=True)
@@ -56,20 +66,20 @@ class Divided:
     notes: tuple[str, ...] = ()
 
 
-def said(file: Path | None) -> list[Label]:
-    """What annotators said about injection.
+def said(file: Path | None, about: str = INJECTION) -> list[Label]:
+    """What annotators said about a label.
 
     Raises:
         PipelineError: The file cannot be read, or a line is no label.
     """
     if file is None:
         return []
-    return [label for label in read_labels(file) if label.label == INJECTION]
+    return [label for label in read_labels(file) if label.label == about]
 
 
-def decided(labels: Sequence[Label]) -> list[Resolved]:
+def decided(labels: Sequence[Label], about: str = INJECTION) -> list[Resolved]:
     """What they decided together, text by text."""
-    return resolve(labels, INJECTION)[0] if labels else []
+    return resolve(labels, about)[0] if labels else []
 
 
 def divide(
@@ -109,7 +119,13 @@ def divide(
         # What was decided anew, or is not recent any more, may stand on the other side.
         file.unlink(missing_ok=True)
         merged = merge(
-            part, traffic, config, file, agreement=settings.agreement, today=date
+            part,
+            traffic,
+            config,
+            file,
+            label=config.target,
+            agreement=settings.agreement,
+            today=date,
         )
         counts[name] = merged.rows
         for what, places in merged.texts.items():
@@ -135,8 +151,21 @@ def _write_table(config: Config, out: Path, names: Sequence[str]) -> None:
         # The hash is there so that this file is another one when that one is.
         f"# {table.name}, SHA-256 {digest(table)}, and labelled traffic.",
         f"include = {str(table)!r}",
-        f'allowed = ["{_LICENCE}"]',
     ]
+    if config.task:
+        text += ["[task]", f'allowed = ["{_LICENCE}"]']
+        text += [
+            _OF_TASK.format(
+                kind="sources" if name == LEARNT else "tests",
+                name=name,
+                licence=_LICENCE,
+                label=config.target,
+            )
+            for name in names
+        ]
+        write_atomically(out / "sources.toml", "\n".join(text).encode())
+        return
+    text.append(f'allowed = ["{_LICENCE}"]')
     text += [
         _ENTRY.format(
             name=name, licence=_LICENCE, use="train" if name == LEARNT else "tested"

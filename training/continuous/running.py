@@ -22,6 +22,7 @@ from ..config import Config
 from ..errors import PipelineError
 from ..files import alone, discard
 from ..gate import Check, identity
+from ..labels.raters import Resolved
 from ..registry import BACK_TAG, BUNDLE_TAG, MODEL_TAG, Registry, Version
 from ..stage import Stage, digest, run_all
 from . import checking, note
@@ -109,7 +110,7 @@ def decide(config: Config, given: Given, registry: Registry | None) -> Decision:
         )
     before = State.read(folder_of(config) / "state.json")
     champion = None if registry is None else registry.current()
-    now = taken(config, decided(said(given.labels)))
+    now = taken(config, _labels(config, given))
     begun = before is not None and not before.done
     # With other code, data or labels it would be another run.
     if before is not None and begun and before.made_from == now.identity:
@@ -131,6 +132,10 @@ def decide(config: Config, given: Given, registry: Registry | None) -> Decision:
     fired = any(trigger.fired for trigger in found)
     repeated = fired and name in refused and not given.again
     return Decision(state, champion, now, repeated=repeated)
+
+
+def _labels(config: Config, given: Given) -> list[Resolved]:
+    return decided(said(given.labels, config.target), config.target)
 
 
 def go(config: Config, given: Given, registry: Registry, decision: Decision) -> State:
@@ -186,7 +191,7 @@ class _Run:
         was = None
         if champion is not None:
             was = _snapshot(self.config, self.registry, champion)
-        sizes = checking.sizes(build / "data")
+        sizes = checking.sizes(build / "data", config.target)
         self.now = dataclasses.replace(self.now, sizes=sizes)
         known = {} if was is None else was.sizes
         if failed := self._look(
@@ -211,7 +216,7 @@ class _Run:
         return self._promote(config)
 
     def _divided(self) -> Divided:
-        labels = said(self.given.labels)
+        labels = said(self.given.labels, self.config.target)
         out = self.work / "labelled"
         divided = divide(self.config, labels, self.given.traffic, out, self.state.at)
         self.told.notes += divided.notes

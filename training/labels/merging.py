@@ -239,7 +239,7 @@ def _trained_on(config: Config, label: str, into: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     name = into.name.partition(".")[0]
     for source, entry in load_sources(config.sources_file).used("train").items():
-        marked = label in entry.marks if entry.marks else label == INJECTION
+        marked = label in entry.marks if entry.marks else label == config.target
         if source == name or not (marked or label in entry.clean):
             continue
         for row in read(config, source, entry):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import ConfigError, MissingExtra
 
 if TYPE_CHECKING:
-    from .check import Check
+    from .check import Check, Row
 
 __all__ = ["absent", "arrow_fields", "arrow_with_verdicts", "with_verdicts"]
 
@@ -44,22 +44,35 @@ def with_verdicts(frame: Any, check: Check, column: str = "text") -> Any:
 _PANDAS = {bool: "bool", float: "float64", str: "object"}
 
 
-def arrow_with_verdicts(table: Any, check: Check, column: str) -> Any:
-    """A table or a batch of Arrow with the columns of a check behind its own."""
+def arrow_with_verdicts(
+    table: Any,
+    check: Check,
+    column: str,
+    rows: Callable[[Sequence[object]], list[Row]] | None = None,
+) -> Any:
+    """A table or a batch of Arrow with the columns of a check behind its own.
+
+    Args:
+        table: The table.
+        check: What is done to each text.
+        column: The column that has the texts.
+        rows: Asks the check elsewhere than in this process.
+    """
     import pyarrow as pa
 
     absent(column, table.schema.names)
     check.absent_from(table.schema.names)
     texts = table.column(table.schema.get_field_index(column))
-    columns = check.columns(texts.to_pylist())
+    told = (rows or check.rows)(texts.to_pylist())
+    fields = arrow_fields(check.types)
     arrays = [
         *table.columns,
         *(
-            pa.array(columns[field.name], field.type)
-            for field in arrow_fields(check.types)
+            pa.array([row[place] for row in told], field.type)
+            for place, field in enumerate(fields)
         ),
     ]
-    schema = pa.schema([*table.schema, *arrow_fields(check.types)])
+    schema = pa.schema([*table.schema, *fields])
     return type(table).from_arrays(arrays, schema=schema)
 
 

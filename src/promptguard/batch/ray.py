@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import ConfigError, MissingExtra
+from .apart import Apart
 from .frames import absent, arrow_with_verdicts
 
 if TYPE_CHECKING:
@@ -20,15 +21,27 @@ _TASKS = 2
 
 
 class Actor:
-    """A process of Ray that has loaded the guards of a check."""
+    """A process of Ray that has loaded the guards of a check.
+
+    One that Ray had to start again has a process of its own load them.
+    """
 
     def __init__(self, check: Check, column: str) -> None:
+        import ray
+
         self._check = check
         self._column = column
-        check.warmup()
+        self._apart: Apart | None = None
+        # Ray starts it again and again, without an end, and with the same texts.
+        if ray.get_runtime_context().was_current_actor_reconstructed:
+            from ray.cloudpickle import dumps
+
+            self._apart = Apart(check, dumps)
+        else:
+            check.warmup()
 
     def __call__(self, batch: Any) -> Any:
-        return arrow_with_verdicts(batch, self._check, self._column)
+        return arrow_with_verdicts(batch, self._check, self._column, self._apart)
 
 
 def on_ray(
@@ -47,6 +60,9 @@ def on_ray(
     write, find two cores of a node free: it would otherwise never begin them. It keeps
     the order of the rows only where its ``DataContext`` says
     ``execution_options.preserve_order``.
+
+    An actor that has died is started again by Ray, and from then on checks in one more
+    process. A text that ends that too has a row that says so, and is blocked.
 
     Args:
         dataset: The dataset.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from .. import ConfigError, MissingExtra
@@ -23,6 +24,11 @@ def on_spark(frame: Any, check: Check, column: str = "text") -> Any:
     cores. Rows go as batches of Arrow, in which the other columns stay what they are;
     ``spark.sql.execution.arrow.maxRecordsPerBatch`` says how many. For ``mapInPandas``
     there is ``with_verdicts``.
+
+    A task that Spark runs again, because its Python process has died, checks in one
+    more process. A text that ends that too has a row that says so, and is blocked.
+    How often a task is run again says ``spark.task.maxFailures``; with a master of
+    ``local[2]`` it is not, with ``local[2,4]`` it is.
 
     Args:
         frame: The DataFrame.
@@ -57,7 +63,19 @@ def on_spark(frame: Any, check: Check, column: str = "text") -> Any:
 
 def _batches(check: Check, column: str) -> Callable[[Iterable[Any]], Iterator[Any]]:
     def checked(batches: Iterable[Any]) -> Iterator[Any]:
-        for batch in batches:
-            yield arrow_with_verdicts(batch, check, column)
+        from pyspark import TaskContext
+
+        task = TaskContext.get()
+        if task is None or not task.attemptNumber():
+            for batch in batches:
+                yield arrow_with_verdicts(batch, check, column)
+            return
+        from pyspark.cloudpickle import dumps
+
+        from .apart import Apart
+
+        with closing(Apart(check, dumps)) as apart:
+            for batch in batches:
+                yield arrow_with_verdicts(batch, check, column, apart)
 
     return checked

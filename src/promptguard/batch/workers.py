@@ -7,7 +7,7 @@ import pickle
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -69,12 +69,18 @@ class Workers:
     Args:
         check: What is done to each text.
         count: How many processes; 0 works in this one.
+        dumps: How the check is sent to them; ``pickle.loads`` must read it.
 
     Raises:
         ConfigError: The check cannot be sent to another process.
     """
 
-    def __init__(self, check: Check, count: int) -> None:
+    def __init__(
+        self,
+        check: Check,
+        count: int,
+        dumps: Callable[[object], bytes] = pickle.dumps,
+    ) -> None:
         self._check = check
         self._count = count
         self._workers: list[_Worker] = []
@@ -83,7 +89,7 @@ class Workers:
         self.ended = 0
         """Processes that ended before their work was done."""
         try:
-            self._pickled = pickle.dumps(check)
+            self._pickled = dumps(check)
         except Exception as error:
             if count:
                 raise ConfigError(

@@ -35,14 +35,20 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .35rem .45rem; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { font-weight: 600; color: var(--quiet); white-space: nowrap; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
 .pictures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); }
 figure { margin: 0; padding: .75rem; background: var(--card); border-radius: .5rem; }
 svg { display: block; width: 100%; height: auto; }
 svg.bar { width: 92px; height: 12px; margin-top: .35rem; }
+td.number svg.bar { margin: .15rem 0 0 auto; }
 svg text { fill: var(--quiet); font-size: 11px; }
 .before { fill: var(--before); } .now { fill: var(--now); }
+.weighted { fill: var(--quiet); }
+.warns { stroke: var(--warn); stroke-width: 2; }
+.fails { stroke: var(--fail); stroke-width: 2; }
+.point { stroke: var(--ink); stroke-width: 2; }
 .axis { stroke: var(--line); }
 .track { fill: var(--line); }
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: .15em;
@@ -52,8 +58,8 @@ summary { cursor: pointer; margin: .75rem 0; }
 
 _STATISTICS = {
     "ks": "distance (Kolmogorov-Smirnov)",
-    "psi": "stability index",
-    "auc": "told apart by a classifier",
+    "psi": "population stability index",
+    "auc": "told apart by a classifier (AUC)",
     "h": "distance of rates (Cohen's h)",
     "drop": "drop",
     "rise": "rise",
@@ -98,6 +104,11 @@ def _parts(report: Report) -> Iterator[str]:
     moved = [check for check in report.checks if check.verdict != "pass"]
     still = [check for check in report.checks if check.verdict == "pass"]
     yield "<h2>Checks</h2>"
+    yield (
+        '<p class="quiet">A check warns or fails where it has moved that far, and '
+        "chance would hardly give as much: p, adjusted for all checks. A value beyond "
+        "its marks that passes is one that chance may well give.</p>"
+    )
     yield _checks(moved) if moved else "<p>No check warns or fails.</p>"
     if still:
         yield f"<details><summary>{len(still)} that pass</summary>"
@@ -106,8 +117,8 @@ def _parts(report: Report) -> Iterator[str]:
         yield "<h2>Quality</h2>"
         yield (
             '<p class="quiet">Of texts that people labelled, with 95 % intervals. '
-            "Weighted: current texts, weighted so that they are like the reference."
-            "</p>"
+            "Weighted: current texts, weighted so that they are like the reference. A "
+            "line is from 0 to 1.</p>"
         )
         yield _quality(report.quality)
     if report.histograms:
@@ -199,8 +210,11 @@ def _bar(check: Check) -> str:
         return round(90 * min(1.0, max(0.0, (value - base) / (end - base))), 1)
 
     marks = "".join(
-        f'<line class="axis" x1="{x}" x2="{x}" y1="0" y2="12" stroke-width="2"/>'
-        for x in (place(check.warn), place(check.threshold))
+        f'<line class="{kind}" x1="{x}" x2="{x}" y1="0" y2="12"/>'
+        for kind, x in (
+            ("warns", max(1, place(check.warn))),
+            ("fails", max(1, place(check.threshold))),
+        )
     )
     return (
         '<svg class="bar" viewBox="0 0 92 12" role="img" aria-label="value and limits">'
@@ -222,7 +236,10 @@ def _quality(rows: Sequence[Quality]) -> str:
             row.window,
             f"{row.texts:,.0f}",
             f"{row.positives:,.0f}",
-            *(_share(s) for s in (row.precision, row.recall, row.f1, row.fpr)),
+            *(
+                _share(share, row.window)
+                for share in (row.precision, row.recall, row.f1, row.fpr)
+            ),
         ]
         for row in ordered
     ]
@@ -230,12 +247,23 @@ def _quality(rows: Sequence[Quality]) -> str:
     return _table([*head, "precision", "recall", "F1", "false positives"], cells, 6)
 
 
-def _share(share: Share | None) -> str:
+_KINDS = {"current": "now", "reference": "before", "weighted": "weighted"}
+
+
+def _share(share: Share | None, window: str) -> str:
+    """A share with its interval, in figures and as a line from 0 to 1."""
     if share is None:
         return "-"
+    low, high, at = (round(90 * x, 1) for x in (share.low, share.high, share.value))
+    at = min(89.0, max(1.0, at))
     return (
-        f'{share.value:.3f}<br><span class="quiet">{share.low:.3f} to '
+        f'{share.value:.3f} <span class="quiet">{share.low:.3f} to '
         f"{share.high:.3f}</span>"
+        '<svg class="bar" viewBox="0 0 90 12" aria-hidden="true">'
+        '<rect class="track" x="0" y="5" width="90" height="2" opacity=".5"/>'
+        f'<rect class="{_KINDS[window]}" x="{low}" y="3.5" '
+        f'width="{max(1.5, high - low):.1f}" height="5"/>'
+        f'<line class="point" x1="{at}" x2="{at}" y1="1" y2="11"/></svg>'
     )
 
 
