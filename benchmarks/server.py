@@ -230,7 +230,7 @@ async def open_loop(
 async def closed_loop(
     port: int, count: int, at_once: int, prompt: Callable[[], str]
 ) -> tuple[float, Counter[str]]:
-    """Requests a second with so many callers that wait for each answer, and their ends."""
+    """Requests a second with so many callers that wait for each answer; their ends."""
     client = Client(port)
     left = count
     ends: Counter[str] = Counter()
