@@ -18,6 +18,9 @@ from .visit import Visit
 
 __all__ = ["EventStream", "Gone", "watched"]
 
+# Seconds for which nobody looks whether a caller is still there.
+UNWATCHED = 0.05
+
 T = TypeVar("T")
 Put = Callable[[bytes], Awaitable[None]]
 
@@ -27,28 +30,55 @@ class Gone(Exception):
 
 
 async def watched(receive: Any, work: Coroutine[Any, Any, T]) -> T:
-    """Wait for some work, and give it up when the caller goes.
+    """Do some work, and give it up when the caller goes.
 
     Raises:
         Gone: The caller went first.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_left(receive))
+    watch = _Watch(receive, asyncio.current_task())
+    # Most work is over before anybody could go, and to watch costs more than some of
+    # what it would spare.
+    begin = asyncio.get_running_loop().call_later(UNWATCHED, watch.begin)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Gone
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.over():
+            raise Gone from None
+        raise
     finally:
-        for other in (task, gone):
-            if not other.done():
-                other.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        begin.cancel()
+        watch.end()
 
 
-async def _left(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels a task when the caller goes, and can tell that it was this."""
+
+    def __init__(self, receive: Any, work: asyncio.Task[Any] | None) -> None:
+        self._receive = receive
+        self._work = work
+        self._watching: asyncio.Task[None] | None = None
+        self._gone = False
+
+    def begin(self) -> None:
+        """Wait for the caller to go."""
+        self._watching = asyncio.ensure_future(self._wait())
+
+    def over(self) -> bool:
+        """True when the work was cancelled because the caller has gone."""
+        # Whoever else has cancelled it as well is still to be heeded.
+        return self._gone and self._work is not None and self._work.uncancel() == 0
+
+    def end(self) -> None:
+        """Wait no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        if self._work is not None:
+            self._work.cancel()
 
 
 class EventStream(Response):
