@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2 as httpx
 import pytest
 
 from promptguard import Policy
+from promptguard.server import echo
 from promptguard.server.app import create_app
+from promptguard.server.echo import _EchoEvents
 from promptguard.server.proxy import Proxy
 from promptguard.server.settings import Settings
 from promptguard.server.streaming import Gone, watched
@@ -118,3 +122,32 @@ def test_an_error_of_the_services_own_says_nothing(
     assert answer.headers["x-request-id"].startswith("req_")
     assert "heliotrope" not in answer.text + caplog.text
     assert "RuntimeError in broken" in caplog.text
+
+
+def test_a_stream_that_breaks_in_the_middle_says_so_and_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(_EchoEvents):
+        async def __aiter__(self) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
+            async for event, raw in super().__aiter__():
+                yield event, raw
+                if event["choices"][0]["delta"].get("content"):
+                    raise RuntimeError("heliotrope")
+
+    monkeypatch.setattr(echo, "_EchoEvents", Broken)
+    app = create_app(Settings.of({}, {}), policy=Policy())
+    messages = [{"role": "user", "content": "Hello."}]
+
+    async def main() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        address = "http://localhost/v1"
+        async with httpx.AsyncClient(transport=transport, base_url=address) as client:
+            body = {"messages": messages, "stream": True}
+            return await client.post("/chat/completions", json=body)
+
+    with caplog.at_level(logging.ERROR, "promptguard.server"):
+        answer = asyncio.run(main())
+    *_, last = answer.text.strip().split("\n\n")
+    assert json.loads(last.removeprefix("data: "))["error"]["code"] == "internal_error"
+    assert "heliotrope" not in answer.text + caplog.text
+    assert "RuntimeError in __aiter__" in caplog.text

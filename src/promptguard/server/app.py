@@ -18,9 +18,9 @@ from .. import Policy, __version__
 from .checks import CheckAnswer, Checks, RedactAnswer, RestoreAnswer
 from .conversations import Conversations
 from .description import REFUSALS, takes
-from .door import Door, failed, refusal_headers
+from .door import Door, refusal_headers
 from .echo import Echo
-from .errors import Refused
+from .errors import Refused, failed
 from .limits import Places, Retries
 from .pages import add_docs
 from .policies import load, settled, told

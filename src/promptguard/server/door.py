@@ -13,13 +13,13 @@ from starlette.responses import Response
 
 from ..records import Record
 from .bodies import dumped
-from .errors import Refused
+from .errors import Refused, failed
 from .limits import Keys, Rate, Retries, overloaded
 from .proxy import ENDPOINTS
 from .settings import Settings
 from .visit import Visit
 
-__all__ = ["Door", "Observer", "failed", "refusal_headers"]
+__all__ = ["Door", "Observer", "refusal_headers"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -182,11 +182,6 @@ async def _answer(send: Send, refused: Refused) -> None:
     start = {"type": "http.response.start", "status": refused.status}
     await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def failed() -> Refused:
-    """What is said of an error of the service's own."""
-    return Refused(500, "internal_error", "The service failed.")
 
 
 def refusal_headers(refused: Refused) -> dict[str, str]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from .. import ConfigError, PromptGuardError, capture
 from ..adapters.served import Kind, Relay
 from .bodies import dumped
-from .errors import Refused, error_body
+from .errors import Refused, error_body, failed
 from .visit import Visit
 
 __all__ = ["EventStream", "Gone", "watched"]
@@ -111,6 +111,7 @@ class EventStream(Response):
         self._relay = relay
         self._visit = visit
         self._stack = stack
+        self._broken: Exception | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send the events; the upstream is closed whatever happens."""
@@ -125,6 +126,9 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
         except Gone:
             self._visit.error = "client_gone"
+        if self._broken is not None:
+            # The caller knows that it failed; where, the door says in the log.
+            raise self._broken
 
     async def _run(self, put: Put) -> None:
         visit, relay = self._visit, self._relay
@@ -140,6 +144,8 @@ class EventStream(Response):
             except PromptGuardError:
                 message = "A guard failed, and nothing more was let through."
                 failure = Refused(500, "guard_failed", message)
+            except Exception as error:
+                failure, self._broken = failed(), error
             finally:
                 if relay is not None:
                     relay.leave()
