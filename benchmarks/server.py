@@ -6,8 +6,10 @@ A process of ``promptguard serve`` with the echo upstream answers a load generat
 the loopback interface, which runs beside it and takes its part of the cores. Latency is
 measured in an open loop: requests start when they are due, whatever became of the ones
 before, and a request is timed from when it was due. No two prompts are the same, so no
-memo helps. Memory over very many requests is measured by benchmarks/soak.py. Writes
-results/server.json and .md beside this file.
+memo helps. What a guard has blocked is counted apart, and so is what the service had no
+place for: an error is whatever else is not the answer that was due, by its name. Memory
+over very many requests is measured by benchmarks/soak.py. Writes results/server.json
+and .md beside this file.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ POLICIES = {
 ADDRESS = re.compile(r"running on http://[^:]+:(\d+)")
 SECONDS = 30.0
 AT_ONCE = 16
+# The service closes a connection that is idle for 5 seconds. As clients do, this one
+# uses none that is about to be closed.
+IDLE = 4.0
 
 
 class Service:
@@ -108,15 +113,44 @@ class Service:
         self._folder.cleanup()
 
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def kind(prompt: str, status: int, data: bytes) -> str:
+    """What an answer is to a prompt that the upstream says again."""
+    value = json.loads(data)
+    if status == 200:
+        (choice,) = value["choices"]
+        if choice["finish_reason"] == "content_filter":
+            return "blocked"
+        said = choice["message"]["content"]
+        return "answered" if said == f"You said: {prompt}" else "another answer"
+    code = str(value["error"]["code"])
+    if status == 400 and code == "content_filter":
+        return "blocked"
+    if status == 503 and code == "overloaded":
+        return "refused"
+    return f"{status} {code}"
+
+
 class Client:
     """HTTP with as little as it takes, on connections that are kept."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._free: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+        self._free: deque[tuple[float, Connection]] = deque()
 
-    async def ask(self, prompt: str) -> int:
-        """Send a prompt, read the answer, and give its status."""
+    async def ask(self, prompt: str) -> str:
+        """Send a prompt, and say what came: ``answered``, ``blocked`` or ``refused``.
+
+        Anything else is an error.
+        """
+        try:
+            return kind(prompt, *await self._asked(prompt))
+        except (OSError, EOFError) as error:
+            return type(error).__name__
+
+    async def _asked(self, prompt: str) -> tuple[int, bytes]:
         messages = [{"role": "user", "content": prompt}]
         body = json.dumps({"model": "echo", "messages": messages}).encode()
         head = (
@@ -127,24 +161,21 @@ class Client:
         writer.write(head.encode() + body)
         answer = await reader.readuntil(b"\r\n\r\n")
         (length,) = re.findall(rb"content-length: (\d+)", answer)
-        await reader.readexactly(int(length))
-        self._free.append((reader, writer))
-        return int(answer.split()[1])
+        data = await reader.readexactly(int(length))
+        self._free.append((time.monotonic(), (reader, writer)))
+        return int(answer.split()[1]), data
 
-    async def _connection(
-        self,
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connection(self) -> Connection:
         while self._free:
-            reader, writer = self._free.pop()
-            if not reader.at_eof():
+            since, (reader, writer) = self._free.pop()
+            if time.monotonic() - since < IDLE and not reader.at_eof():
                 return reader, writer
-            # The service has closed it, as it does with what is idle for long.
             writer.close()
         return await asyncio.open_connection("127.0.0.1", self._port)
 
     async def close(self) -> None:
         """Close the connections."""
-        for _, writer in self._free:
+        for _, (_, writer) in self._free:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
@@ -167,19 +198,16 @@ def prompts(characters: int, seed: int) -> Callable[[], str]:
 
 async def open_loop(
     port: int, rate: float, seconds: float, prompt: Callable[[], str]
-) -> tuple[list[float], Counter[int]]:
-    """Milliseconds of each request, and how often each status came; 0 is no answer."""
+) -> tuple[list[float], Counter[str]]:
+    """Milliseconds of each request, and how many ended how."""
     client = Client(port)
     taken: list[float] = []
-    statuses: Counter[int] = Counter()
+    ends: Counter[str] = Counter()
 
     async def one(text: str, due: float) -> None:
-        try:
-            status = await client.ask(text)
-        except (OSError, EOFError):
-            status = 0
+        end = await client.ask(text)
         taken.append(1e3 * (time.perf_counter() - due))
-        statuses[status] += 1
+        ends[end] += 1
 
     # Enough for the tables to be read and the clock of the processor to be up.
     for _ in range(5):
@@ -196,31 +224,42 @@ async def open_loop(
         due += dice.expovariate(rate)
     await asyncio.gather(*tasks)
     await client.close()
-    return taken, statuses
+    return taken, ends
 
 
 async def closed_loop(
     port: int, count: int, at_once: int, prompt: Callable[[], str]
-) -> tuple[float, int]:
-    """Requests a second with so many callers that wait for each answer."""
+) -> tuple[float, Counter[str]]:
+    """Requests a second with so many callers that wait for each answer; their ends."""
     client = Client(port)
-    left, failed = count, 0
+    left = count
+    ends: Counter[str] = Counter()
 
     async def caller() -> None:
-        nonlocal left, failed
+        nonlocal left
         while left > 0:
             left -= 1
-            try:
-                status = await client.ask(prompt())
-            except (OSError, EOFError):
-                status = 0
-            failed += status != 200
+            ends[await client.ask(prompt())] += 1
 
     begun = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(at_once)))
     seconds = time.perf_counter() - begun
     await client.close()
-    return count / seconds, failed
+    return count / seconds, ends
+
+
+def counted(ends: Counter[str]) -> Row:
+    """How requests ended, as columns of a table."""
+    known = ("answered", "blocked", "refused")
+    others = {end: count for end, count in ends.items() if end not in known}
+    return {
+        # Words at random look like an attack now and then.
+        "blocked": ends["blocked"],
+        # Told at once that there is no place: the load was more than the machine.
+        "refused": ends["refused"],
+        "errors": sum(others.values()),
+        "which": ", ".join(f"{count} {end}" for end, count in others.items()),
+    }
 
 
 LOADS = [
@@ -242,7 +281,7 @@ def latency(seconds: float) -> list[Row]:
             prompt = prompts(characters, number)
             used = service.processor
             run = open_loop(service.port, rate, seconds, prompt)
-            taken, statuses = asyncio.run(run)
+            taken, ends = asyncio.run(run)
             used = 1e3 * (service.processor - used) / len(taken)
         finally:
             service.stop()
@@ -252,9 +291,7 @@ def latency(seconds: float) -> list[Row]:
                 "characters": characters,
                 "a second": rate,
                 "requests": len(taken),
-                # Words at random look like an attack now and then.
-                "blocked": statuses[400],
-                "errors": len(taken) - statuses[200] - statuses[400],
+                **counted(ends),
                 "unit": "ms",
                 "p50": round(quantile(taken, 0.5), 1),
                 "p99": round(quantile(taken, 0.99), 1),
@@ -277,7 +314,7 @@ def saturation(count: int) -> list[Row]:
             prompt = prompts(1000, 99 + workers)
             asyncio.run(closed_loop(service.port, 4 * cores, AT_ONCE, prompt))
             run = closed_loop(service.port, count, AT_ONCE, prompt)
-            rate, failed = asyncio.run(run)
+            rate, ends = asyncio.run(run)
         finally:
             service.stop()
         rows.append(
@@ -286,7 +323,7 @@ def saturation(count: int) -> list[Row]:
                 "characters": 1000,
                 "workers": workers,
                 "callers": AT_ONCE,
-                "errors": failed,
+                **counted(ends),
                 "requests a second": round(rate, 1),
                 "a core": round(rate / cores, 1),
                 "at least": 35 if policy == "default" else None,
@@ -295,16 +332,16 @@ def saturation(count: int) -> list[Row]:
     return rows
 
 
-async def crowded(port: int, full: int, probes: int) -> list[tuple[int, float]]:
-    """Status and milliseconds of requests to a service that others keep full."""
+async def crowded(port: int, full: int, probes: int) -> list[tuple[str, float]]:
+    """Ends and milliseconds of requests to a service that others keep full."""
     client = Client(port)
     prompt = prompts(1000, 3)
     over = asyncio.Event()
-    seen: list[tuple[int, float]] = []
+    seen: list[tuple[str, float]] = []
 
     async def caller() -> None:
         while not over.is_set():
-            if await client.ask(prompt()) != 200:
+            if await client.ask(prompt()) == "refused":
                 await asyncio.sleep(0.05)
 
     callers = [asyncio.ensure_future(caller()) for _ in range(full)]
@@ -312,8 +349,8 @@ async def crowded(port: int, full: int, probes: int) -> list[tuple[int, float]]:
     for _ in range(probes):
         text = prompt()
         begun = time.perf_counter()
-        status = await client.ask(text)
-        seen.append((status, 1e3 * (time.perf_counter() - begun)))
+        end = await client.ask(text)
+        seen.append((end, 1e3 * (time.perf_counter() - begun)))
         await asyncio.sleep(0.02)
     over.set()
     await asyncio.gather(*callers)
@@ -331,11 +368,11 @@ def refusals(probes: int) -> list[Row]:
         seen = asyncio.run(crowded(service.port, 4 * cores + queue, probes))
     finally:
         service.stop()
-    refused = [taken for status, taken in seen if status == 503]
+    refused = [taken for end, taken in seen if end == "refused"]
     return [
         {
             "requests": len(seen),
-            "refused": len(refused),
+            **counted(Counter(end for end, _ in seen)),
             "unit": "ms",
             "p50": round(quantile(refused, 0.5), 1) if refused else None,
             "p99": round(quantile(refused, 0.99), 1) if refused else None,

@@ -46,26 +46,11 @@ async def piece(
         nonlocal left
         while left > 0:
             left -= 1
-            kinds[await asked(client, prompt())] += 1
+            kinds[await client.ask(prompt())] += 1
 
     await asyncio.gather(*(caller() for _ in range(callers)))
     await client.close()
     return kinds
-
-
-async def asked(client: Client, text: str) -> str:
-    """How a request ended; a connection that broke before the answer is tried anew."""
-    for last in (False, True):
-        try:
-            status = await client.ask(text)
-        except (OSError, EOFError, asyncio.IncompleteReadError) as error:
-            # The service may close a connection as idle in the moment it is used.
-            if last:
-                return type(error).__name__
-            continue
-        # Words at random look like an attack now and then: a verdict and no error.
-        return {200: "answered", 400: "blocked"}.get(status, f"status {status}")
-    raise AssertionError
 
 
 def run(policy: str, count: int, minutes: float, callers: int) -> None:

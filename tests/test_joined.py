@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import promptguard as pg
+from promptguard.joined import _wholes
 
 WORDS = pg.Keywords(("heliotrope", "blue heron"))
 REDACTS = pg.Keywords(("heliotrope", "blue heron"), action=pg.Action.REDACT)
@@ -38,6 +39,11 @@ def sent(guard: Any, messages: Any) -> Any:
         ("A blue ", "heron came."),
         ("A blue\n", "\nheron came."),
         ("A h\u200bel", "iot\u200brope."),
+        ("Stop", "helio", "trope", "now"),
+        ("And a helio", "trope", "came"),
+        ("a", "h", "elio", "trop", "e", "b", "c"),
+        ("A blue", "her", "on came."),
+        ("A bl", "ue", "her", "on", "came"),
     ],
 )
 def test_a_word_split_over_parts_is_blocked(texts: tuple[str, ...]) -> None:
@@ -54,6 +60,15 @@ def test_parts_that_say_nothing_together_go_on_as_they_are(
 ) -> None:
     messages = content(*texts)
     assert sent(WORDS, messages) is messages
+
+
+def test_the_work_does_not_grow_with_the_square_of_the_parts() -> None:
+    texts = ["a"] * 2000
+    wholes = [*_wholes(texts)]
+    assert len(wholes) <= 11
+    assert all(len(whole.text) < 4000 for whole in wholes)
+    for whole in wholes:
+        assert [whole.text[begin:end] for begin, end in whole.spans] == texts
 
 
 def test_texts_of_two_messages_are_not_glued() -> None:

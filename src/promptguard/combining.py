@@ -9,7 +9,7 @@ from typing import Any
 from ._runs import label
 from .engine import Engine
 from .errors import ConfigError, unknown
-from .guard import Guard, Inspection
+from .guard import WARM_UP, Guard, Inspection
 from .text import ROLES, Text
 from .verdict import Finding
 
@@ -124,7 +124,7 @@ class Only(Guard):
     def warmup(self) -> None:
         from .drivers import warm
 
-        warm(Engine(self, [Text("warm-up", role) for role in self.roles]))
+        warm(Engine(self, [Text(WARM_UP, role) for role in self.roles]))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,11 @@ Inspection = Generator[Finding | Query | tuple[Query, ...], Any, None]
 of queries the tuple of their answers."""
 
 # Something of all kinds, so that tables are read and patterns are made.
-_WARM_UP = "Warm-up: password = x1, <b>joe@example.org</b>, https://example.org/ 42."
+WARM_UP = (
+    "Warm-up: password = x1, <b>joe@example.org</b>, https://example.org/ 42, "
+    "+1 212 555 0123, 1984-03-12, 4111 1111 1111 1111, DE89 3704 0044 0532 0130 00, "
+    "123e4567-e89b-12d3-a456-426614174000, \u041f\u0440\u0438\u0432\u0435\u0442\u200b."
+)
 
 History = Sequence[tuple[str, str]]
 
@@ -222,7 +226,7 @@ class Guard:
         """
         from .drivers import warm
 
-        warm(Engine(self, (Text(_WARM_UP),)))
+        warm(Engine(self, (Text(WARM_UP),)))
 
     def only(self, *roles: str) -> Guard:
         """The guard for texts of these roles alone: ``PII().only("tool")``."""

@@ -46,6 +46,7 @@ class Part:
         form: ``json`` for text with JSON escapes, ``fixed`` for one that cannot be
             replaced by another.
         prose: It is the answer itself, into which redacted values may be put back.
+        ids: Numbers in it that stand in the place of an id.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Part:
     coverage: float = 1.0
     form: Form = "text"
     prose: bool = False
+    ids: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 NAMES = frozenset(

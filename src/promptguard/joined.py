@@ -2,15 +2,16 @@
 
 The content of a message may be a list of texts, which a model reads as one. Each is
 looked at by itself, and then all of them together: once glued, since a word may be cut
-in two, and once with a space between them, since a part may end with a word.
+in two, and once with a space between them, since a part may end with a word. Where both
+may be, the joints within one word are also glued alone, and the others have a space.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ._costs import Limit
 from .combining import AnyOf
@@ -27,6 +28,8 @@ __all__ = ["joined"]
 T = TypeVar("T")
 Checks = Generator[Engine, tuple[Verdict, ...], T]
 
+# Pieces that a word may be cut into beside other words.
+_PIECES = 4
 # The lists that hold the texts of one message.
 _LISTS = frozenset({"content", "parts"})
 
@@ -55,29 +58,23 @@ def joined(
         return verdicts
     made = list(verdicts)
     todo = [
-        (group, glue)
+        (group, whole)
         for group in groups
-        for glue in _glues([texts[place].original for place in group])
+        for whole in _wholes([texts[place].original for place in group])
     ]
     wholes = [
-        Text(
-            glue.join(texts[place].original for place in group),
-            texts[group[0]].role,
-            texts[group[0]].history,
-        )
-        for group, glue in todo
+        Text(whole.text, texts[group[0]].role, texts[group[0]].history)
+        for group, whole in todo
     ]
     seen = yield Engine(
         AnyOf(across), wholes, on_error=on_error, budget=budget, together=True
     )
-    for (group, glue), verdict in zip(todo, seen, strict=True):
-        sizes = [len(texts[place].original) + len(glue) for place in group]
-        begins = [0, *accumulate(sizes)]
-        for place, (begin, end) in zip(group, pairwise(begins), strict=True):
+    for (group, whole), verdict in zip(todo, seen, strict=True):
+        for place, (begin, end) in zip(group, whole.spans, strict=True):
             old = made[place]
             new = [
                 finding
-                for finding in _within(verdict.findings, begin, end - len(glue))
+                for finding in _within(verdict.findings, begin, end)
                 if not any(covers(known, finding) for known in old.findings)
             ]
             if new or verdict.degraded:
@@ -107,10 +104,46 @@ def _owner(part: Part) -> Path | None:
     return None
 
 
-def _glues(said: Sequence[str]) -> tuple[str, ...]:
-    """What to put between the texts, each in turn."""
-    apart = all(a[-1:].isspace() or b[:1].isspace() for a, b in pairwise(said))
-    return ("",) if apart else ("", " ")
+class _Whole(NamedTuple):
+    """Several texts as one, and where each of them begins and ends."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+def _wholes(texts: Sequence[str]) -> Iterator[_Whole]:
+    """The texts as one, in every way that they may be meant."""
+    # Elsewhere it makes no difference whether there is one more space.
+    joints = [
+        joint
+        for joint, (one, other) in enumerate(pairwise(texts))
+        if not (one[-1:].isspace() or other[:1].isspace())
+    ]
+    for apart in _ways(joints):
+        pieces = [
+            text + (" " if place in apart else "") for place, text in enumerate(texts)
+        ]
+        begins = accumulate(map(len, pieces), initial=0)
+        spans = ((b, b + len(text)) for b, text in zip(begins, texts, strict=False))
+        yield _Whole("".join(pieces), tuple(spans))
+
+
+def _ways(joints: Sequence[int]) -> Iterable[frozenset[int]]:
+    """Which joints to put a space in: none, all, or all but those within one word.
+
+    A word of a few pieces is glued at so many joints in a row. Runs of one length that
+    do not touch are glued in the same go, so the ways do not grow with the texts.
+    """
+    ways = {frozenset[int](): None, frozenset(joints): None}
+    for glued in range(1, min(_PIECES, len(joints))):
+        for first in range(glued + 1):
+            apart = (
+                joint
+                for number, joint in enumerate(joints)
+                if (number - first) % (glued + 1) == glued
+            )
+            ways[frozenset(apart)] = None
+    return ways
 
 
 def _within(findings: Sequence[Finding], begin: int, end: int) -> list[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .answers import Undeliverable, read_answer, rewritten
 from .conversation import Conversation
-from .escapes import Escaped, raised, veiled
+from .escapes import Escaped, fixed, raised, veiled
 from .items import Part
 from .messages import Found
 from .placeholders import Placeholders, redact
@@ -43,7 +43,7 @@ class View:
             verdict = replace(verdict, original=part.text, text=part.text)
         if part.coverage < verdict.coverage:
             verdict = replace(verdict, coverage=part.coverage)
-        return raised(verdict) if redacts and part.form == "fixed" else verdict
+        return fixed(verdict, part.ids) if part.form == "fixed" else verdict
 
 
 def views_of(

@@ -39,7 +39,7 @@ QUERIES = {
 }
 EXPRESSIONS = QUERIES | {alert["alert"]: alert["expr"] for alert in ALERTS}
 
-TABLE = (*names.METRICS, *names.WRITER_METRICS, names.INFO)
+TABLE = (*names.METRICS, *names.WRITER_METRICS, names.RELOADS, names.INFO)
 SERIES = {series: metric for metric in TABLE for series in metric.series}
 # What every scraped series has, and what Prometheus knows of a scrape.
 OUTSIDE = {"instance", "job", "le"}
@@ -75,7 +75,10 @@ VALUES = {
     "action": [action.name.lower() for action in Action],
     "direction": ["input", "output"],
     "dry_run": ["true", "false"],
-    "outcome": ["allowed", "flagged", "redacted", "blocked", "refused", "failed"],
+    "outcome": [
+        *("allowed", "flagged", "redacted", "blocked", "refused", "failed"),
+        *names.RELOAD_OUTCOMES,
+    ],
     "status": [str(status) for status in (200, 400, 401, 403, 429, 502, 503, 504)],
 }
 
@@ -177,6 +180,7 @@ def page() -> bytes:
         page.metrics = prometheus.Metrics(prices)
         page.counts = SimpleNamespace(written=0, dropped=0, queued=1)
         page.metrics.watch(SimpleNamespace(counts=page.counts))
+    page.metrics.count_reload("refused")
     page.counts.written += 1
     page.counts.dropped += 1
     found = Finding("injection", 0.9, 0, 1, "prompt_injection", Action.BLOCK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import os
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 from serving import PATTERNS, Service
+
+from promptguard.server.command import add_commands
 
 BROKEN = """\
 [input.keywords]
@@ -97,6 +100,52 @@ def test_settings_that_are_not_right_stop_the_start(
         load(Settings.of(given, env))
     assert said in str(raised.value)
     assert "too-short" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--capture", "sqlite:///t.db", "--retention", "soon"), "retention"),
+        (("--capture", "sqlite:////nowhere/t.db"), "nowhere"),
+        (("--prices", "none.toml"), "none.toml"),
+    ],
+    ids=["retention", "capture", "prices"],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_observes_is_tried_before_any_worker_starts(
+    tmp_path: Path, workers: str, options: tuple[str, ...], said: str
+) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text(PATTERNS)
+    rest = ("--port", "0", "--workers", workers, "--policy", str(policy))
+    done = run(tmp_path, *rest, *options)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("promptguard: ") and said in last
+    assert "Traceback" not in done.stderr and "Started" not in done.stderr
+
+
+def test_the_help_tells_each_default_as_it_is() -> None:
+    from promptguard.server.settings import Settings
+
+    words = argparse.ArgumentParser()
+    add_commands(words.add_subparsers())
+    serve = words._subparsers._group_actions[0].choices["serve"]  # type: ignore[union-attr, index, call-overload]  # argparse has no other way
+    told = {
+        action.dest: found[1]
+        for action in serve._actions
+        if action.dest != "help"
+        for found in [re.search(r"\(default: ([^()]+)\)$", action.help)]
+    }
+    for name, default in Settings.model_construct().model_dump().items():
+        if name in told and isinstance(default, str | int | float | tuple):
+            if isinstance(default, bool):
+                continue
+            said = ",".join(default) if isinstance(default, tuple) else default
+            expected = [said, f"{said:g}" if isinstance(said, float) else str(said)]
+            if name not in ("api_keys_file",):
+                assert told[name] in expected, name
+    assert set(told) >= {"rate", "max_body", "queue", "watch", "capture", "prices"}
 
 
 def test_what_kubernetes_sets_for_a_service_is_not_a_port() -> None:

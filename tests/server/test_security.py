@@ -88,12 +88,13 @@ BODIES = {
     ),
     "too many values": (b'{"x": [' + b"1," * 60_000 + b"1]}", 413, "too_many_values"),
     "too many texts": (
-        json.dumps({"messages": [], "x": ["a"] * 3000}).encode(),
+        json.dumps({**HI, "x": ["a"] * 3000}).encode(),
         400,
         "unreadable",
     ),
     "too many choices": (json.dumps({**HI, "n": 10**9}).encode(), 400, "unreadable"),
     "no messages": (b'{"messages": "Hi."}', 400, "unreadable"),
+    "an empty list of messages": (b'{"messages": []}', 400, "empty_array"),
     "an unknown role": (
         b'{"messages": [{"role": "root", "content": "a"}]}',
         400,

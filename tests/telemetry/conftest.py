@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from made_records import GUARD, TEXT, record_of
+from records_made import GUARD, TEXT, record_of
 
 from promptguard import AnyOf
 from promptguard.records import Record
@@ -14,7 +14,7 @@ def guard() -> AnyOf:
 
 @pytest.fixture
 def record(guard: AnyOf) -> Record:
-    return record_of(guard.check(TEXT))
+    return record_of(guard.check(TEXT), time=1_800_000_000.0)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from made_records import CANARY
+from records_made import CANARY
 
 from promptguard import PII, MissingExtra, on_verdict
 from promptguard.telemetry.mlflow import MLflow

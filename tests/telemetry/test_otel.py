@@ -7,7 +7,7 @@ import sys
 from itertools import chain
 
 import pytest
-from made_records import CANARY
+from records_made import CANARY
 
 from promptguard import PII, Action, Blocked, MissingExtra, Verdict, guarded, on_verdict
 from promptguard.prices import Price, Prices

@@ -10,7 +10,7 @@ import textwrap
 from types import SimpleNamespace
 
 import pytest
-from made_records import CANARY, TEXT
+from records_made import CANARY, TEXT
 
 from promptguard import PII, ConfigError, MissingExtra, Usage, Verdict, on_verdict
 from promptguard.prices import Price, Prices
@@ -224,3 +224,12 @@ def test_any_forked_worker_shows_what_all_of_them_counted(tmp_path):
         'dry_run="false",role="unknown"} 4.0'
     )
     assert line in done.stdout.splitlines(), json.dumps(done.stdout)
+
+
+def test_reloads_that_never_came_are_shown_as_none():
+    metrics = Metrics()
+    metrics.await_reloads()
+    metrics.count_reload("refused")
+    page = metrics.render()[0].decode()
+    for outcome, count in (("reloaded", 0), ("unchanged", 0), ("refused", 1)):
+        assert f'promptguard_reloads_total{{outcome="{outcome}"}} {count}.0' in page

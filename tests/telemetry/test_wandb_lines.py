@@ -9,7 +9,7 @@ import textwrap
 from types import SimpleNamespace
 
 import pytest
-from made_records import CANARY
+from records_made import CANARY
 
 from promptguard import PII, ConfigError
 from promptguard.telemetry.wandb import WeightsAndBiases

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="needs the extra capture")
 
-from kept_records import CANARY, record_of
+from records_made import CANARY, record_of
 
 from promptguard import ConfigError, Verdict
 from promptguard.measure.rows import Source

@@ -8,7 +8,7 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kept_records import CANARY, record_of
+from records_made import CANARY, record_of
 
 from promptguard import Action, ConfigError, Finding, Guard, Keywords, Verdict
 from promptguard.prices import Price, Prices

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="needs the extra capture")
 pytest.importorskip("psycopg", reason="needs the extra postgres")
 
-from kept_records import CANARY, record_of
+from records_made import CANARY, record_of
 
 from promptguard import Verdict
 from promptguard.traffic import Filters, Traffic, Writer

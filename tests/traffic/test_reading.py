@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="needs the extra capture")
 
-from kept_records import record_of
+from records_made import record_of
 
 from promptguard import Action, ConfigError, Finding, Verdict
 from promptguard.records import Checked, Latency, Said

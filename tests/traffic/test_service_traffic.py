@@ -14,7 +14,8 @@ import urllib.request
 from importlib.util import find_spec
 
 import pytest
-from kept_records import CANARY, ask
+from kept_records import ask
+from records_made import CANARY
 
 pytestmark = [
     pytest.mark.slow,

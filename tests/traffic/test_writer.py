@@ -18,7 +18,8 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="needs the extra capture")
 
-from kept_records import CANARY, ask, record_of, texts
+from kept_records import ask, texts
+from records_made import CANARY, record_of
 
 from promptguard import PII, ConfigError, Keywords, MissingExtra, on_verdict
 from promptguard.prices import Price, Prices

@@ -86,7 +86,8 @@ def read_body(
             turns[path] = role
             parts += message_parts(message, path, role, f"{name}[{index}]")
     done = {part.path for part in parts}
-    together: dict[str, None] = {}
+    # Whether each is a number that stands for nothing but an id.
+    together: dict[str, bool] = {}
     for path, value, role in _values(body, turns):
         key = path[-1]
         if isinstance(key, str) and key not in _PROTOCOL:
@@ -94,7 +95,7 @@ def read_body(
                 # What is found in a key cannot be replaced there, so it blocks.
                 parts.append(Part(path, key, role, form="fixed"))
             elif len(path) > 2:
-                together[key] = None
+                together[key] = False
         if isinstance(value, str):
             if value and path not in done:
                 parts += _part(path, value, role, names, together)
@@ -105,11 +106,15 @@ def read_body(
                     f"{path[1]} holds tokens, which no guard can read; send text"
                 )
             if abs(value) >= LONG_NUMBER and path not in done and path != _SEED:
-                together[written(value)] = None
+                number = written(value)
+                id_ = isinstance(key, str) and is_label(key)
+                together[number] = id_ and together.get(number, True)
         if len(parts) > most:
             raise ConfigError(f"the request has more than {most} texts")
     if together:
-        parts.append(Part((1,), "\n".join(together), "developer", form="fixed"))
+        said = "\n".join(together)
+        ids = frozenset(number for number, id_ in together.items() if id_)
+        parts.append(Part((1,), said, "developer", form="fixed", ids=ids))
     return Found(tuple(parts), history)
 
 
@@ -161,7 +166,7 @@ def _part(
     text: str,
     role: str,
     names: frozenset[str],
-    together: dict[str, None],
+    together: dict[str, bool],
 ) -> Iterator[Part]:
     """What is to be read of a string that is no message's text.
 
@@ -177,7 +182,7 @@ def _part(
         if not PLAIN.fullmatch(text):
             yield Part(path, text, role, form="fixed")
         elif path != _MODEL and not usual(text):
-            together[text] = None
+            together[text] = text.isdecimal() and together.get(text, True)
     elif key == "name":
         # The name of a tool that the request offers is the developer's, wherever.
         yield Part(path, text, "developer" if text in names else role, form="fixed")

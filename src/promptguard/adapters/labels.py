@@ -78,6 +78,8 @@ _WORDS = frozenset(
 )
 # Longer ones are not kept in mind.
 _LONGEST = 64
+# Digits of a number that points to nobody; and with a word, of a version's day.
+_SHORT, _DATE = 6, 8
 _SPLIT = re.compile(r"[._/-]+")
 
 
@@ -98,9 +100,13 @@ def usual(label: str) -> bool:
 
 @lru_cache(1024)
 def _usual(label: str) -> bool:
+    words = _SPLIT.split(label)
+    numbers = [word for word in words if word.isdecimal()]
+    if sum(map(len, numbers)) > (_DATE if len(numbers) < len(words) else _SHORT):
+        # A card, an account or a telephone number in groups.
+        return False
     return all(
-        word in _WORDS or (word.isdecimal() and len(word) <= 4)
-        for word in _SPLIT.split(label)
+        word in _WORDS or (word.isdecimal() and len(word) <= 4) for word in words
     )
 
 

@@ -179,10 +179,17 @@ class Heard:
     body: Mapping[str, Any] = field(repr=False)
     logprobs: bool = False
     names: dict[Any, str] = field(default_factory=dict, repr=False)
+    _ids: set[str] = field(default_factory=set, repr=False)
+    _numbers: set[str] = field(default_factory=set, repr=False)
     _last: dict[Path, str] = field(default_factory=dict, repr=False)
     _labels: list[str] = field(default_factory=list, repr=False)
     _texts: list[str] = field(default_factory=list, repr=False)
     _own: frozenset[str] | None = field(default=None, repr=False)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Numbers among the labels that stand for nothing but an id."""
+        return frozenset(self._ids - self._numbers)
 
     def unread(self, value: Mapping[str, Any], read: set[Path]) -> tuple[str, str]:
         """What an answer or a chunk says that is new, and that nobody reads.
@@ -205,7 +212,11 @@ class Heard:
             labels += texts
             self._texts += texts
             texts = []
-        return _new(labels, self._labels), _new(texts, self._texts, glued=True)
+        new = _new(labels, self._labels), _new(texts, self._texts, glued=True)
+        if self._labels and self._ids.issuperset(self._labels):
+            # They are read as one as well.
+            self._ids.add("".join(self._labels))
+        return new
 
     def _leaves(
         self, value: Mapping[str, Any], read: set[Path]
@@ -238,7 +249,9 @@ class Heard:
                 # What says that it was made today says nothing else.
                 and not (key in _TIMES and abs(held - time.time()) < _DAY)
             ):
-                yield path, written(held), True
+                number = written(held)
+                (self._ids if is_label(key) else self._numbers).add(number)
+                yield path, number, True
 
     def _text(self, said: str, key: str, echo: bool) -> str | None:
         """What may be a text of a string; empty for a label, None for nothing."""
@@ -252,7 +265,11 @@ class Heard:
             return None
         if is_media(key) and (text := media(said)) is not None:
             return text or None
-        return "" if plain and is_label(key) else said
+        if not plain or not is_label(key):
+            return said
+        if said.isdecimal():
+            self._ids.add(said)
+        return ""
 
     def _asked(self, text: str) -> bool:
         if self._own is None:

@@ -21,7 +21,7 @@ from ..chunks import Chunks
 from ..drivers import adrive, off_loop
 from ..engine import Engine
 from ..errors import Blocked, ConfigError
-from ..escapes import raised
+from ..escapes import fixed
 from ..events import seen
 from ..handlers import Reask, asks_again, last
 from ..hooks import emit
@@ -30,7 +30,7 @@ from ..messages import Found
 from ..shapes import Path, get
 from ..streams import arun
 from ..text import Text
-from ..verdict import Action, Verdict
+from ..verdict import Verdict
 from ..watching import WatchedChunks
 from .bodies import MOST_CHOICES, offered, read_body
 from .endings import ID, Told, bare, cut, whole
@@ -173,9 +173,11 @@ class ServedCall(GuardedCall):
             return found
         heard = Heard(self.body, self.logprobs)
         labels, texts = heard.unread(value, {part.path for part in found.parts})
-        said = (labels, "developer"), (texts, "assistant")
+        said = (labels, "developer", heard.ids), (texts, "assistant", frozenset[str]())
         beside = [
-            Part(_LABELS, text, role, form="fixed") for text, role in said if text
+            Part(_LABELS, text, role, form="fixed", ids=ids)
+            for text, role, ids in said
+            if text
         ]
         self.labels.extend(part.text for part in beside)
         return replace(found, parts=(*beside, *found.parts))
@@ -213,11 +215,14 @@ class ServedCall(GuardedCall):
         value = known(value, logprobs=self.logprobs)
         labels, texts = heard.unread(value, _read(value))
         said = [Text(labels, "developer"), Text(texts, "assistant")]
-        verdicts = await self._checked([text for text in said if text.original])
+        texts_ = [text for text in said if text.original]
+        verdicts = await self._checked(texts_, heard.ids)
         emit(tuple(verdict for verdict in verdicts if verdict.findings))
         return value
 
-    async def _checked(self, texts: list[Text]) -> tuple[Verdict, ...]:
+    async def _checked(
+        self, texts: list[Text], ids: frozenset[str] = frozenset()
+    ) -> tuple[Verdict, ...]:
         """Verdicts on what cannot be rewritten; a redaction blocks."""
         if not texts:
             return ()
@@ -229,10 +234,7 @@ class ServedCall(GuardedCall):
             budget=self.budget,
             together=True,
         )
-        verdicts = tuple(
-            raised(verdict) if verdict.action is Action.REDACT else verdict
-            for verdict in await adrive(engine)
-        )
+        verdicts = tuple(fixed(verdict, ids) for verdict in await adrive(engine))
         for verdict in verdicts:
             if verdict.blocked:
                 emit((verdict,))

@@ -63,17 +63,25 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="FILE",
         help="the policy (default: found by name, once, at the start)",
     )
-    add("--route", metavar="NAME", help="the route of the policy to follow")
+    add(
+        "--route",
+        metavar="NAME",
+        help="the route of the policy to follow (default: none)",
+    )
     add("--upstream", metavar="URL", help="an address up to /v1 (default: echo)")
     add("--host", help="where to listen (default: 127.0.0.1)")
     add("--port", type=int, help="0 takes any that is free (default: 8080)")
     add("--workers", type=int, metavar="N", help="processes (default: 1)")
-    add("--api-keys-file", metavar="FILE", help="keys that callers need, one a line")
+    add(
+        "--api-keys-file",
+        metavar="FILE",
+        help="keys that callers need, one a line (default: of the environment)",
+    )
     add(
         "--open",
         action="store_true",
         default=None,
-        help="listen beyond this machine without API keys",
+        help="listen beyond this machine without API keys (default: refuse to)",
     )
     add(
         "--trust",
@@ -86,22 +94,54 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         choices=("all", "new"),
         help="look at all messages, or at those after the last answer (default: all)",
     )
-    add("--rate", type=float, metavar="N", help="requests a second for each key")
-    add("--max-body", type=int, metavar="BYTES", help="of a request")
-    add("--max-characters", type=int, metavar="N", help="of all texts of a request")
-    add("--queue", type=int, metavar="N", help="requests that may wait for a check")
-    add("--upstream-seconds", type=float, metavar="S", help="for the upstream")
     add(
-        "--drain-seconds", type=int, metavar="S", help="for requests at hand at the end"
+        "--rate",
+        type=float,
+        metavar="N",
+        help="requests a second for each key (default: no limit)",
+    )
+    add(
+        "--max-body",
+        type=int,
+        metavar="BYTES",
+        help="of a request (default: 8388608)",
+    )
+    add(
+        "--max-characters",
+        type=int,
+        metavar="N",
+        help="of all texts of a request (default: 200000)",
+    )
+    add(
+        "--queue",
+        type=int,
+        metavar="N",
+        help="requests that may wait for a check (default: 64)",
+    )
+    add(
+        "--upstream-seconds",
+        type=float,
+        metavar="S",
+        help="for the upstream (default: 120)",
+    )
+    add(
+        "--drain-seconds",
+        type=int,
+        metavar="S",
+        help="for requests at hand at the end (default: 30)",
     )
     add(
         "--watch",
         type=float,
         metavar="S",
         help="look every S seconds whether the policy or a model it names has changed, "
-        "and reload",
+        "and reload (default: never)",
     )
-    add("--capture", metavar="URL", help="keep requests: sqlite:///traffic.db")
+    add(
+        "--capture",
+        metavar="URL",
+        help="keep requests: sqlite:///traffic.db (default: nothing is kept)",
+    )
     add(
         "--capture-texts",
         choices=("redacted", "hashed", "whole", "none"),
@@ -112,14 +152,19 @@ def add_commands(commands: argparse._SubParsersAction[Any]) -> None:
         metavar="TIME",
         help="how long requests are kept by --capture (default: 30d)",
     )
-    add("--prices", metavar="FILE", help="what models cost")
-    add("--otel", action="store_true", default=None, help="trace with OpenTelemetry")
+    add("--prices", metavar="FILE", help="what models cost (default: unknown)")
+    add(
+        "--otel",
+        action="store_true",
+        default=None,
+        help="trace with OpenTelemetry (default: no)",
+    )
     add(
         "--no-docs",
         dest="docs",
         action="store_false",
         default=None,
-        help="no /docs and no /openapi.json",
+        help="no /docs and no /openapi.json (default: both are there)",
     )
 
 
@@ -137,6 +182,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     from .protocol import Patient
     from .reloading import Held
     from .settings import Settings
+    from .wiring import wired
 
     names = set(Settings.model_fields)
     given = {k: v for k, v in vars(chosen).items() if k in names}
@@ -187,6 +233,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     os.environ.update(settings.as_environment())
     # The workers load it themselves.
     del held
+    # Each would end of what is wrong with them, and be started anew without end.
+    wired(settings.model_copy(update={"metrics": False})).close()
     from .workers import run
 
     with _counted_together():

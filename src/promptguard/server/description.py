@@ -36,7 +36,11 @@ _MESSAGE = {
 _TEXTS = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _MESSAGES = {"type": "array", "items": _MESSAGE}
 _BODIES: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {"model": _MODEL, "messages": _MESSAGES, "stream": _STREAM},
+    "/v1/chat/completions": {
+        "model": _MODEL,
+        "messages": {**_MESSAGES, "minItems": 1},
+        "stream": _STREAM,
+    },
     "/v1/completions": {"model": _MODEL, "prompt": _TEXTS, "stream": _STREAM},
     "/v1/responses": {
         "model": _MODEL,

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from ..records import Record
 from .bodies import dumped
-from .errors import Refused
+from .errors import Refused, failed
 from .limits import Keys, Rate, Retries, overloaded
+from .proxy import ENDPOINTS
 from .settings import Settings
 from .visit import Visit
 
@@ -48,7 +50,9 @@ class Door:
     Args:
         app: Answers what is let in.
         settings: Of the service.
-        endpoints: The paths that need a key and make a record.
+        endpoints: The paths that are told apart in records.
+        answer: Answers what is posted to the paths of the proxy, which have nothing
+            to gain from what stands before other answers, and wait for it.
         observers: Who gets the records.
         texts: Somebody keeps what was said.
     """
@@ -58,12 +62,14 @@ class Door:
         app: Any,
         settings: Settings,
         endpoints: Iterable[str],
+        answer: Callable[[Request, str], Awaitable[Response]],
         observers: tuple[Observer, ...],
         retries: Retries,
         texts: bool,
     ) -> None:
         self._app = app
         self._endpoints = frozenset(endpoints)
+        self._proxied = answer
         self._observers = observers
         self._texts = texts
         self._most = settings.max_requests
@@ -102,7 +108,12 @@ class Door:
         self._active += 1
         try:
             self._enter(scope, path, visit)
-            await self._app(scope, receive, sending)
+            if path in ENDPOINTS and scope["method"] == "POST":
+                request = Request(scope, receive)
+                answer = await self._proxied(request, path)
+                await answer(scope, receive, sending)
+            else:
+                await self._app(scope, receive, sending)
         except Refused as refused:
             visit.error = refused.code
             if not started:
@@ -114,8 +125,7 @@ class Door:
             # Its words may hold a part of a text.
             _log.error("%s in %s", type(error).__name__, _place(error))
             if not started:
-                message = "The service failed."
-                await _answer(sending, Refused(500, "internal_error", message))
+                await _answer(sending, failed())
         finally:
             self._active -= 1
             if path.startswith("/v1/"):

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import Blocked, ConfigError, Verdict
 
-__all__ = ["Refused", "blocked", "error_body", "unreadable"]
+__all__ = ["Refused", "blocked", "error_body", "failed", "unreadable"]
 
 
 class Refused(Exception):
@@ -108,6 +108,11 @@ def unreadable(error: ConfigError) -> Refused:
     # What follows is advice to somebody who calls the library from Python.
     said = str(error).partition(";")[0].partition(". ")[0]
     return Refused(400, "unreadable", f"No guard can read the request: {said}.")
+
+
+def failed() -> Refused:
+    """What is said of an error of the service's own."""
+    return Refused(500, "internal_error", "The service failed.")
 
 
 def error_body(status: int, code: str, message: str) -> dict[str, Any]:

@@ -91,6 +91,9 @@ class Proxy:
         visit: Visit = request.state.visit
         visit.asked(body)
         kind = ENDPOINTS[path]
+        if kind == "chat" and body.get("messages") == []:
+            message = "messages must have at least one message."
+            raise Refused(400, "empty_array", message, param="messages")
         if type(body.get("stream", False)) is not bool and body["stream"] is not None:
             message = "stream must be true or false."
             raise Refused(400, "invalid_request", message, param="stream")

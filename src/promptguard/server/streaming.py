@@ -13,10 +13,13 @@ from starlette.responses import Response
 from .. import ConfigError, PromptGuardError, capture
 from ..adapters.served import Kind, Relay
 from .bodies import dumped
-from .errors import Refused, error_body
+from .errors import Refused, error_body, failed
 from .visit import Visit
 
 __all__ = ["EventStream", "Gone", "watched"]
+
+# Seconds for which nobody looks whether a caller is still there.
+UNWATCHED = 0.05
 
 T = TypeVar("T")
 Put = Callable[[bytes], Awaitable[None]]
@@ -27,28 +30,55 @@ class Gone(Exception):
 
 
 async def watched(receive: Any, work: Coroutine[Any, Any, T]) -> T:
-    """Wait for some work, and give it up when the caller goes.
+    """Do some work, and give it up when the caller goes.
 
     Raises:
         Gone: The caller went first.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_left(receive))
+    watch = _Watch(receive, asyncio.current_task())
+    # Most work is over before anybody could go, and to watch costs more than some of
+    # what it would spare.
+    begin = asyncio.get_running_loop().call_later(UNWATCHED, watch.begin)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Gone
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.over():
+            raise Gone from None
+        raise
     finally:
-        for other in (task, gone):
-            if not other.done():
-                other.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        begin.cancel()
+        watch.end()
 
 
-async def _left(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels a task when the caller goes, and can tell that it was this."""
+
+    def __init__(self, receive: Any, work: asyncio.Task[Any] | None) -> None:
+        self._receive = receive
+        self._work = work
+        self._watching: asyncio.Task[None] | None = None
+        self._gone = False
+
+    def begin(self) -> None:
+        """Wait for the caller to go."""
+        self._watching = asyncio.ensure_future(self._wait())
+
+    def over(self) -> bool:
+        """True when the work was cancelled because the caller has gone."""
+        # Whoever else has cancelled it as well is still to be heeded.
+        return self._gone and self._work is not None and self._work.uncancel() == 0
+
+    def end(self) -> None:
+        """Wait no more."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        if self._work is not None:
+            self._work.cancel()
 
 
 class EventStream(Response):
@@ -81,6 +111,7 @@ class EventStream(Response):
         self._relay = relay
         self._visit = visit
         self._stack = stack
+        self._broken: Exception | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send the events; the upstream is closed whatever happens."""
@@ -95,6 +126,9 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
         except Gone:
             self._visit.error = "client_gone"
+        if self._broken is not None:
+            # The caller knows that it failed; where, the door says in the log.
+            raise self._broken
 
     async def _run(self, put: Put) -> None:
         visit, relay = self._visit, self._relay
@@ -110,6 +144,8 @@ class EventStream(Response):
             except PromptGuardError:
                 message = "A guard failed, and nothing more was let through."
                 failure = Refused(500, "guard_failed", message)
+            except Exception as error:
+                failure, self._broken = failed(), error
             finally:
                 if relay is not None:
                     relay.leave()

@@ -80,6 +80,7 @@ def wired(settings: Settings) -> Wired:
         from ..telemetry.prometheus import Metrics as Prometheus
 
         metrics = Prometheus(prices=prices)
+        metrics.await_reloads()
     others: tuple[Observer, ...] = ()
     if settings.otel:
         from ..telemetry.otel import OpenTelemetry

@@ -204,6 +204,7 @@ QUEUED = Metric(
     "{record}",
     "Records of requests that wait to be written.",
 )
+RELOAD_OUTCOMES = ("reloaded", "unchanged", "refused")
 RELOADS = Metric(
     "promptguard.reloads",
     "counter",

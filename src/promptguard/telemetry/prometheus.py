@@ -88,6 +88,12 @@ class Metrics:
             self._add[sample.metric.name](sample)
         self._look_at_writer()
 
+    def await_reloads(self) -> None:
+        """Show from now on how often the policy was reloaded."""
+        for outcome in names.RELOAD_OUTCOMES:
+            # A series that begins with its first event has not grown, for Prometheus.
+            self._add[names.RELOADS.name](Sample(names.RELOADS, 0, (outcome,)))
+
     def count_reload(self, outcome: str) -> None:
         """Count a try to reload the policy."""
         self._add[names.RELOADS.name](Sample(names.RELOADS, 1, (outcome,)))

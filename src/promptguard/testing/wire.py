@@ -92,7 +92,8 @@ def _completion(body: Json, reply: Reply) -> Json:
 def _chunks(body: Json, reply: Reply) -> Iterator[Json]:
     """The chunks of a streamed answer; several choices take turns."""
     envelope = _envelope(body, "chat.completion.chunk")
-    usage = (body.get("stream_options") or {}).get("include_usage")
+    options = body.get("stream_options")
+    usage = isinstance(options, dict) and options.get("include_usage")
     if usage:
         envelope["usage"] = None
     choices = range(body.get("n") or 1)

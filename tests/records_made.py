@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 from promptguard import PII, Keywords, Secrets, Verdict
 from promptguard.records import Checked, Latency, Record, Said
 
 CANARY = "canary7713"
 TEXT = f"Mail {CANARY}@example.com about heliotrope {CANARY}, please."
-
 GUARD = PII() | Secrets() | Keywords(("heliotrope",))
 
 
-def record_of(verdict: Verdict, **fields: object) -> Record:
+def record_of(text: str | Verdict, request: str = "req-1", **fields: object) -> Record:
     """The record of a request with this one text in it, as a service makes it."""
-    shown = {
-        "id": "req-1",
-        "time": 1_800_000_000.0,
+    verdict = GUARD.check(text) if isinstance(text, str) else text
+    made = {
+        "id": request,
+        "time": time.time(),
         "endpoint": "/v1/chat/completions",
         "model": "gpt-4o-mini",
         "outcome": "blocked" if verdict.blocked else "allowed",
@@ -28,4 +30,4 @@ def record_of(verdict: Verdict, **fields: object) -> Record:
         "tokens_out": 500,
         "texts": (Said("input", "user", verdict.original, verdict.text),),
     }
-    return Record(**shown | fields)
+    return Record(**made | fields)
