@@ -265,11 +265,64 @@ def test_the_head_of_a_private_key_at_the_end_of_a_text() -> None:
     assert found(f"{head}\n...\n-----END RSA PRIVATE KEY-----") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ('curl_easy_setopt(curl, CURLOPT_USERPWD, "joe:{}");', "libcurl-password"),
+        ("curl_setopt($c, CURLOPT_PROXYUSERPWD, 'joe:{}');", "libcurl-password"),
+        ("CURLOPT_KEYPASSWD => '{}',", "libcurl-password"),
+        ('curl_easy_setopt(c, CURLOPT_TLSAUTH_PASSWORD, "{}");', "libcurl-password"),
+        ("handle.setopt(pycurl.USERPWD, 'joe:{}')", "libcurl-password"),
+        ('<input name="api_key" type="hidden" value="{}">', "generic-secret"),
+    ],
+)
+def test_options_of_libraries_and_hidden_fields(text: str, label: str) -> None:
+    assert found(text.format("Hu7nt!erQ29zx")) == [(label, "Hu7nt!erQ29zx")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'curl_easy_setopt(curl, CURLOPT_USERPWD, "user:password");',
+        'curl_setopt($c, CURLOPT_USERPWD, "$user:$pass");',
+        "curl_setopt($c, CURLOPT_USERPWD, $user . ':' . $pass);",
+        'curl_easy_setopt(curl, CURLOPT_USERAGENT, "agent:hu7nter");',
+        'curl_easy_setopt(curl, CURLOPT_USERPWD, NULL); puts("joe:hu7nter");',
+        '<input name="api_key" type="text" placeholder="your key">',
+        '<input name="csrf_token" type="hidden" value="q7Kd93jf0sLq82hfXx71b">',
+        "otpauth-migration://offline?data=",
+        f"NRII-{drawn(8)}",
+        f"00D{drawn(12)} is the id of an organisation!",
+        f"AA{drawn(40, HEX)}-NRMB",
+    ],
+)
+def test_options_and_fields_that_hold_no_secret(text: str) -> None:
+    assert found(text) == []
+
+
+def test_a_session_of_salesforce_is_found_as_shells_and_urls_write_it() -> None:
+    token = drawn(96)
+    for sign in ("!", "\\!", "%21"):
+        text = f"Bearer 00D{drawn(15)}{sign}{token} done"
+        assert "salesforce-access-token" in [label for label, _ in found(text)], sign
+
+
+def test_a_link_that_exports_one_time_passwords_is_found() -> None:
+    data = base64.b64encode(RANDOM.randbytes(48)).decode().replace("+", "%2B")
+    assert found(f"scan otpauth-migration://offline?data={data} now") == [
+        ("otp-export", data)
+    ]
+
+
 def test_a_json_web_key_loses_its_private_part_only() -> None:
     private, public = drawn(43), drawn(43)
     key = {"kty": "EC", "crv": "P-256", "x": public, "d": private}
     assert found(json.dumps(key)) == [("jwk-private-key", private)]
     assert found(json.dumps({"kty": "EC", "crv": "P-256", "x": public})) == []
+    prime, other, exponent = drawn(171), drawn(171), drawn(171)
+    parts = {"kty": "RSA", "n": drawn(342), "p": prime, "q": other, "dp": exponent}
+    for written in (json.dumps(parts), json.dumps(json.dumps(parts)), repr(parts)):
+        assert [value for _, value in found(written)] == [prime, other, exponent]
 
 
 def test_the_name_is_kept_and_the_rest_unchanged() -> None:

@@ -101,6 +101,7 @@ def special(row: Row, chance: random.Random) -> str | None:
         "login-call": f"auth = ('joe', '{tail[:12]}')",
         "curl-user-password": f"curl -sS -u joe:{tail[:12]}",
         "curl-secret": f"curl --oauth2-bearer {tail[:12]}",
+        "libcurl-password": f'curl_setopt($c, CURLOPT_USERPWD, "joe:{tail[:12]}")',
         "command-line-password": f"sshpass -p {tail[1:12]}x",
         "dropbox-long-lived-token": f"{tail[:11]}{'A' * 10}{(tail * 2)[3:46]}",
     }
