@@ -203,6 +203,26 @@ def test_allowed_words_and_phrases_are_left_alone() -> None:
     assert found(Profanity(allow=("傻逼人",)), "傻逼人和傻逼") == ["傻逼"]
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("such a knob jockies' bar", "knob jockies"),
+        ("you spearchuck ers", "spearchuck ers"),
+        ("that is an assw hole", "assw hole"),
+    ],
+)
+def test_a_long_word_torn_where_no_word_ends_is_found(text: str, part: str) -> None:
+    assert found(Profanity(), text) == [part]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a moon cricket sang", "my foot job pays", "the hose job", "a beat off the drum"],
+)
+def test_a_compound_apart_may_be_words_in_their_plain_sense(text: str) -> None:
+    assert found(Profanity(), text) == []
+
+
 def test_a_plain_word_torn_in_two_is_no_swear_word() -> None:
     assert found(Profanity(severity=1), "hard on, fell late, jack offer") == []
 

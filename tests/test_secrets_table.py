@@ -116,6 +116,20 @@ def test_there_are_many_rows_with_names_of_their_own() -> None:
         assert not name.startswith("generic-")
 
 
+# Ways in which any secret is written, and standards that are nobody's own.
+FORMS = frozenset(
+    """
+    age amqp authorization command curl dependency jwk jwt libcurl login netrc otp pgpass
+    powershell private putty sql url user
+    """.split()
+)
+
+
+def test_the_keys_of_more_than_150_providers_are_known() -> None:
+    providers = {name.partition("-")[0] for name in names()}
+    assert providers >= FORMS and len(providers - FORMS) >= 150
+
+
 def test_the_documentation_lists_every_kind() -> None:
     path = Path(__file__).parents[1] / "docs" / "guards" / "secrets.md"
     text = path.read_text(encoding="utf-8").partition("## Kinds")[2]

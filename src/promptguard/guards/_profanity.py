@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 from .._folding import letters_apart
+from .._language import known
 from ._finders import STRETCHED, Finder, finder
 from ._lexicon import Lexicon, wordlike, words
 from ._wordlists import LANGUAGES, Entry, entries, innocent, joints, parse, respellings
@@ -32,6 +33,9 @@ _MOST_RUNS = 3
 # What is left of a longer word than this is not looked at letter by letter.
 _LONGEST_WORD = 64
 
+
+# Shorter halves of a torn word are words of some language.
+_LEAST_TORN = 4
 
 # Words of one letter, of which a few may stand before a word that is spelt apart.
 _SHORT = frozenset("aiur")
@@ -146,9 +150,14 @@ class Search:
 
     def _torn(self, halves: str) -> int:
         """The severity of a word torn in two, neither of which is found by itself."""
-        if any(map(self.lexicon.judge, halves.split())):
+        both = halves.split()
+        if any(map(self.lexicon.judge, both)):
             return 0
-        return self.lexicon.whole[halves.replace(" ", "")]
+        word = "".join(both)
+        if word not in self.lexicon.torn and all(map(_usual, both)):
+            # A compound may be two words in their plain sense: feet pics.
+            return 0
+        return self.lexicon.whole[word]
 
     def _judged(self, word: str) -> int:
         if word in self.lexicon.written:
@@ -230,6 +239,11 @@ def _inside(text: str, start: int, end: int) -> bool:
 
 
 _searches: dict[object, tuple[object, object, Search]] = {}
+
+
+def _usual(half: str) -> bool:
+    """True for a half of a torn word that stands by itself in ordinary text."""
+    return len(half) < _LEAST_TORN or known(half)
 
 
 def search(
