@@ -119,8 +119,8 @@ def test_there_are_many_rows_with_names_of_their_own() -> None:
 # Ways in which any secret is written, and standards that are nobody's own.
 FORMS = frozenset(
     """
-    age amqp authorization command curl dependency jwk jwt libcurl login netrc otp pgpass
-    powershell private putty sql url user
+    age amqp authorization command curl dependency jwk jwt libcurl login netrc otp
+    pgpass powershell private putty sql url user
     """.split()
 )
 

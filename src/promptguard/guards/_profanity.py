@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import product
 
 from .._folding import letters_apart
 from .._language import known
 from ._finders import STRETCHED, Finder, finder
 from ._lexicon import Lexicon, wordlike, words
-from ._wordlists import LANGUAGES, Entry, entries, innocent, joints, parse, respellings
+from ._wordlists import (
+    LANGUAGES,
+    Entry,
+    entries,
+    innocent,
+    joints,
+    parse,
+    respellings,
+    topical,
+)
 
-__all__ = ["Found", "Search", "apart", "search"]
+__all__ = ["Found", "Search", "apart", "search", "topics_search"]
 
 Found = tuple[int, int, int]
 """Start, end and severity; in the folded text."""
@@ -270,6 +280,27 @@ def search(
         _searches.clear()
     _searches[key] = own, allow, made
     return made
+
+
+@lru_cache(maxsize=_KEPT)
+def topics_search(
+    topics: tuple[str, ...],
+    languages: tuple[str, ...] | None,
+    allow: tuple[str, ...],
+) -> Search:
+    """The search for what belongs to some topics."""
+    found = [
+        entry
+        for language in (LANGUAGES if languages is None else languages)
+        for topic in topics
+        for entry in topical(language, topic)
+    ]
+    # What means no harm may still belong to a topic.
+    wanted = {entry.text for entry in found}
+    spared = [entry for entry in _unwanted(languages, ()) if entry.text not in wanted]
+    spared += (parse(word, 0) for word in allow)
+    lexicon = Lexicon(found, spared)
+    return Search(lexicon, finder(lexicon))
 
 
 def _wanted(
