@@ -10,9 +10,11 @@ import base64
 import binascii
 import json
 import random
+import re
 import string
 import zlib
 from unittest.mock import patch
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -244,13 +246,57 @@ def test_a_secret_after_an_escape_is_found() -> None:
     assert values(f"x{GITHUB}") == []
 
 
-@pytest.mark.parametrize("join", ["\n", "\\n", "\r\n", '\\n" +\n "', "\n    ", "\n> "])
+@pytest.mark.parametrize(
+    "join",
+    [
+        *("\n", "\\n", "\r\n", '\\n" +\n "', "\n    ", "\n> ", "\n+", "\n\n", '",\n "'),
+        *("", " ", "%0A", "%0D%0A", "&#10;", "&#xD;\n", "<br>", "<br />\n"),
+    ],
+)
 def test_a_private_key_is_found_however_its_lines_are_joined(join: str) -> None:
     text = "my key: " + PEM.replace("\n", join) + " done"
     (finding,) = GUARD.check(text).findings
     assert (finding.label, finding.score) == ("private-key", 0.99)
     value = text[finding.start : finding.end]
     assert value.startswith("-----BEGIN") and value.endswith(LINES[-1])
+
+
+@pytest.mark.parametrize(
+    "form", ["{:3d}  {}", "{}: {}", "{}. {}", "{:6d}\t{}", "{}|{}"]
+)
+def test_nothing_of_a_private_key_with_numbered_lines_is_left(form: str) -> None:
+    numbered = enumerate(PEM.split("\n"), 98)
+    text = "\n".join(form.format(number, line) for number, line in numbered)
+    after = GUARD.check(f"{text}\nthe rest").text
+    assert not any(line in after for line in LINES) and after.endswith("\nthe rest")
+
+
+def test_nothing_of_a_private_key_in_a_url_is_left() -> None:
+    text = quote(PEM, safe="")
+    assert "%2F" in text and "%2B" in text
+    after = GUARD.check(f"https://example.org/?key={text}&next=1").text
+    parts = [part for line in LINES for part in re.split("%..", quote(line, safe=""))]
+    assert not any(part in after for part in parts if len(part) > 3)
+    assert after.endswith("&next=1")
+
+
+def test_nothing_of_a_service_account_is_left_but_its_names() -> None:
+    account = {
+        "type": "service_account",
+        "project_id": "example",
+        "private_key_id": drawn(40, HEX),
+        "private_key": PEM + "\n",
+        "client_email": "x@example.iam.gserviceaccount.com",
+    }
+    for text in (
+        json.dumps(account),
+        json.dumps(account, indent=2),
+        json.dumps(json.dumps(account)),
+        f"GOOGLE_CREDENTIALS='{json.dumps(account)}'",
+    ):
+        after = GUARD.check(text).text
+        assert not any(line in after for line in LINES)
+        assert "x@example.iam.gserviceaccount.com" in after
 
 
 def test_the_last_line_of_a_private_key_goes_too() -> None:
