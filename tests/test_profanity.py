@@ -217,7 +217,7 @@ def test_a_long_word_torn_where_no_word_ends_is_found(text: str, part: str) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["a moon cricket sang", "my foot job pays", "the hose job", "a beat off the drum"],
+    ["she bakes her pies", "my foot job pays", "the hose job", "a beat off the drum"],
 )
 def test_a_compound_apart_may_be_words_in_their_plain_sense(text: str) -> None:
     assert found(Profanity(), text) == []
