@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from promptguard import Guard, Keywords, Profanity
+from promptguard.guards._wordlists import TOPICS
 from report import Row
 
 
@@ -18,7 +19,9 @@ def profanity(folder: Path, quick: bool) -> tuple[str, dict[str, list[Row]]]:
     """Two filters' own tests, words that only look profane, and ordinary text.
 
     The tests are kept apart by whether the whole text is an entry of a public word
-    list. The filters call much profane that the default severity is not after.
+    list. The filters call much profane that the default severity is not after, and some
+    that no severity is, but a topic: what is in a list is found with all topics because
+    their words come from these lists.
     """
     most = 100 if quick else None
     tests = read(folder / "filter_test_suites.jsonl.gz")[:most]
@@ -32,6 +35,7 @@ def profanity(folder: Path, quick: bool) -> tuple[str, dict[str, list[Row]]]:
     settings: dict[str, Guard] = {
         "Profanity(severity=1)": Profanity(severity=1),
         "Profanity()": Profanity(),
+        "Profanity(severity=1), all topics": Profanity(severity=1, topics=TOPICS),
     }
     judged: list[Row] = []
     spared: list[Row] = []

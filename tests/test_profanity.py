@@ -15,7 +15,7 @@ from promptguard.errors import ConfigError
 from promptguard.guard import Guard
 from promptguard.guards import _finders
 from promptguard.guards._profanity import search
-from promptguard.guards._wordlists import LANGUAGES, entries, innocent
+from promptguard.guards._wordlists import LANGUAGES, TOPICS, entries, innocent, topical
 from promptguard.guards.profanity import Profanity
 from promptguard.placeholders import Placeholders
 from promptguard.stream import Gate
@@ -201,6 +201,26 @@ def test_allowed_words_and_phrases_are_left_alone() -> None:
     text = "shit, shitty, holy fuck, fuck, bitching, bitch, sh!t"
     assert found(guard, text) == ["shitty", "fuck", "bitch"]
     assert found(Profanity(allow=("傻逼人",)), "傻逼人和傻逼") == ["傻逼"]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("such a knob jockies' bar", "knob jockies"),
+        ("you spearchuck ers", "spearchuck ers"),
+        ("that is an assw hole", "assw hole"),
+    ],
+)
+def test_a_long_word_torn_where_no_word_ends_is_found(text: str, part: str) -> None:
+    assert found(Profanity(), text) == [part]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["she bakes her pies", "my foot job pays", "the hose job", "a beat off the drum"],
+)
+def test_a_compound_apart_may_be_words_in_their_plain_sense(text: str) -> None:
+    assert found(Profanity(), text) == []
 
 
 def test_a_plain_word_torn_in_two_is_no_swear_word() -> None:
@@ -509,3 +529,68 @@ def counted(call) -> int:
     finally:
         sys.settrace(before)
     return lines
+
+
+def labels(guard: Profanity, text: str) -> list[tuple[str, str]]:
+    return [(f.label, text[f.start : f.end]) for f in guard.check(text).findings]
+
+
+def test_topics_are_found_if_asked_for_and_are_no_profanity() -> None:
+    text = "my girlfriend's heroin, 天安门, fuck"
+    assert labels(Profanity(), text) == [("strong profanity", "fuck")]
+    assert labels(Profanity(topics=("drugs",)), text) == [
+        ("topic word", "heroin"),
+        ("strong profanity", "fuck"),
+    ]
+    guard = Profanity(topics=("romance", "politics"), languages=("en", "zh"))
+    assert [part for _, part in labels(guard, text)] == ["girlfriend", "天安门", "fuck"]
+    only = Profanity(topics=("politics",), languages=("en",))
+    assert [part for _, part in labels(only, text)] == ["fuck"]
+
+
+def test_a_topic_goes_through_disguises_and_is_redacted() -> None:
+    guard = Profanity(topics=("drugs",))
+    assert guard.check("some c o c a i n e, her\u200boin, ｈｅｒｏｉｎ").text == (
+        "some *************, *******, ******"
+    )
+    assert not guard.check("a heroine, heroines and 8==d").flagged
+
+
+def test_what_is_allowed_is_no_topic_word() -> None:
+    guard = Profanity(topics=("romance",), allow=("my wife",))
+    assert labels(guard, "my wife, a wife") == [("topic word", "wife")]
+
+
+def test_what_is_profane_and_of_a_topic_is_profane() -> None:
+    for severity in (1, 2):
+        guard = Profanity(severity=severity, topics=TOPICS)
+        assert ("severe profanity", "nigger") in labels(guard, "a nigger")
+        assert "topic word" not in dict(labels(guard, "a nigger"))
+
+
+def test_an_unknown_topic_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'drugs'"):
+        Profanity(topics=("drug",))
+    with pytest.raises(ConfigError, match="several"):
+        Profanity(topics="drugs")  # type: ignore[arg-type]
+
+
+def test_topics_keep_the_rules_of_guards() -> None:
+    guard = Profanity(topics=TOPICS)
+    check_guard(guard, ["my girlfriend takes heroin", "the gestapo, s h i t, 天安门 x"])
+
+
+def test_every_topic_of_a_list_has_a_name() -> None:
+    folder = files("promptguard") / "data" / "profanity"
+    for language in LANGUAGES:
+        text = (folder / f"{language}.toml").read_text(encoding="utf-8")
+        assert set(tomllib.loads(text).get("topics", {})) <= set(TOPICS), language
+    assert all([*topical("en", topic)] for topic in TOPICS)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_word_of_a_topic_is_found_by_it(topic: str) -> None:
+    for language in ("en", "zh"):
+        guard = Profanity(severity=3, topics=(topic,), languages=(language,))
+        words = [entry.text for entry in topical(language, topic)]
+        assert [word for word in words if not guard.check(word).flagged] == []

@@ -10,9 +10,11 @@ import base64
 import binascii
 import json
 import random
+import re
 import string
 import zlib
 from unittest.mock import patch
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -244,13 +246,57 @@ def test_a_secret_after_an_escape_is_found() -> None:
     assert values(f"x{GITHUB}") == []
 
 
-@pytest.mark.parametrize("join", ["\n", "\\n", "\r\n", '\\n" +\n "', "\n    ", "\n> "])
+@pytest.mark.parametrize(
+    "join",
+    [
+        *("\n", "\\n", "\r\n", '\\n" +\n "', "\n    ", "\n> ", "\n+", "\n\n", '",\n "'),
+        *("", " ", "%0A", "%0D%0A", "&#10;", "&#xD;\n", "<br>", "<br />\n"),
+    ],
+)
 def test_a_private_key_is_found_however_its_lines_are_joined(join: str) -> None:
     text = "my key: " + PEM.replace("\n", join) + " done"
     (finding,) = GUARD.check(text).findings
     assert (finding.label, finding.score) == ("private-key", 0.99)
     value = text[finding.start : finding.end]
     assert value.startswith("-----BEGIN") and value.endswith(LINES[-1])
+
+
+@pytest.mark.parametrize(
+    "form", ["{:3d}  {}", "{}: {}", "{}. {}", "{:6d}\t{}", "{}|{}"]
+)
+def test_nothing_of_a_private_key_with_numbered_lines_is_left(form: str) -> None:
+    numbered = enumerate(PEM.split("\n"), 98)
+    text = "\n".join(form.format(number, line) for number, line in numbered)
+    after = GUARD.check(f"{text}\nthe rest").text
+    assert not any(line in after for line in LINES) and after.endswith("\nthe rest")
+
+
+def test_nothing_of_a_private_key_in_a_url_is_left() -> None:
+    text = quote(PEM, safe="")
+    assert "%2F" in text and "%2B" in text
+    after = GUARD.check(f"https://example.org/?key={text}&next=1").text
+    parts = [part for line in LINES for part in re.split("%..", quote(line, safe=""))]
+    assert not any(part in after for part in parts if len(part) > 3)
+    assert after.endswith("&next=1")
+
+
+def test_nothing_of_a_service_account_is_left_but_its_names() -> None:
+    account = {
+        "type": "service_account",
+        "project_id": "example",
+        "private_key_id": drawn(40, HEX),
+        "private_key": PEM + "\n",
+        "client_email": "x@example.iam.gserviceaccount.com",
+    }
+    for text in (
+        json.dumps(account),
+        json.dumps(account, indent=2),
+        json.dumps(json.dumps(account)),
+        f"GOOGLE_CREDENTIALS='{json.dumps(account)}'",
+    ):
+        after = GUARD.check(text).text
+        assert not any(line in after for line in LINES)
+        assert "x@example.iam.gserviceaccount.com" in after
 
 
 def test_the_last_line_of_a_private_key_goes_too() -> None:
@@ -265,11 +311,64 @@ def test_the_head_of_a_private_key_at_the_end_of_a_text() -> None:
     assert found(f"{head}\n...\n-----END RSA PRIVATE KEY-----") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ('curl_easy_setopt(curl, CURLOPT_USERPWD, "joe:{}");', "libcurl-password"),
+        ("curl_setopt($c, CURLOPT_PROXYUSERPWD, 'joe:{}');", "libcurl-password"),
+        ("CURLOPT_KEYPASSWD => '{}',", "libcurl-password"),
+        ('curl_easy_setopt(c, CURLOPT_TLSAUTH_PASSWORD, "{}");', "libcurl-password"),
+        ("handle.setopt(pycurl.USERPWD, 'joe:{}')", "libcurl-password"),
+        ('<input name="api_key" type="hidden" value="{}">', "generic-secret"),
+    ],
+)
+def test_options_of_libraries_and_hidden_fields(text: str, label: str) -> None:
+    assert found(text.format("Hu7nt!erQ29zx")) == [(label, "Hu7nt!erQ29zx")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'curl_easy_setopt(curl, CURLOPT_USERPWD, "user:password");',
+        'curl_setopt($c, CURLOPT_USERPWD, "$user:$pass");',
+        "curl_setopt($c, CURLOPT_USERPWD, $user . ':' . $pass);",
+        'curl_easy_setopt(curl, CURLOPT_USERAGENT, "agent:hu7nter");',
+        'curl_easy_setopt(curl, CURLOPT_USERPWD, NULL); puts("joe:hu7nter");',
+        '<input name="api_key" type="text" placeholder="your key">',
+        '<input name="csrf_token" type="hidden" value="q7Kd93jf0sLq82hfXx71b">',
+        "otpauth-migration://offline?data=",
+        f"NRII-{drawn(8)}",
+        f"00D{drawn(12)} is the id of an organisation!",
+        f"AA{drawn(40, HEX)}-NRMB",
+    ],
+)
+def test_options_and_fields_that_hold_no_secret(text: str) -> None:
+    assert found(text) == []
+
+
+def test_a_session_of_salesforce_is_found_as_shells_and_urls_write_it() -> None:
+    token = drawn(96)
+    for sign in ("!", "\\!", "%21"):
+        text = f"Bearer 00D{drawn(15)}{sign}{token} done"
+        assert "salesforce-access-token" in [label for label, _ in found(text)], sign
+
+
+def test_a_link_that_exports_one_time_passwords_is_found() -> None:
+    data = base64.b64encode(RANDOM.randbytes(48)).decode().replace("+", "%2B")
+    assert found(f"scan otpauth-migration://offline?data={data} now") == [
+        ("otp-export", data)
+    ]
+
+
 def test_a_json_web_key_loses_its_private_part_only() -> None:
     private, public = drawn(43), drawn(43)
     key = {"kty": "EC", "crv": "P-256", "x": public, "d": private}
     assert found(json.dumps(key)) == [("jwk-private-key", private)]
     assert found(json.dumps({"kty": "EC", "crv": "P-256", "x": public})) == []
+    prime, other, exponent = drawn(171), drawn(171), drawn(171)
+    parts = {"kty": "RSA", "n": drawn(342), "p": prime, "q": other, "dp": exponent}
+    for written in (json.dumps(parts), json.dumps(json.dumps(parts)), repr(parts)):
+        assert [value for _, value in found(written)] == [prime, other, exponent]
 
 
 def test_the_name_is_kept_and_the_rest_unchanged() -> None:

@@ -101,6 +101,7 @@ def special(row: Row, chance: random.Random) -> str | None:
         "login-call": f"auth = ('joe', '{tail[:12]}')",
         "curl-user-password": f"curl -sS -u joe:{tail[:12]}",
         "curl-secret": f"curl --oauth2-bearer {tail[:12]}",
+        "libcurl-password": f'curl_setopt($c, CURLOPT_USERPWD, "joe:{tail[:12]}")',
         "command-line-password": f"sshpass -p {tail[1:12]}x",
         "dropbox-long-lived-token": f"{tail[:11]}{'A' * 10}{(tail * 2)[3:46]}",
     }
@@ -113,6 +114,20 @@ def test_there_are_many_rows_with_names_of_their_own() -> None:
     for name in names():
         assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name), name
         assert not name.startswith("generic-")
+
+
+# Ways in which any secret is written, and standards that are nobody's own.
+FORMS = frozenset(
+    """
+    age amqp authorization command curl dependency jwk jwt libcurl login netrc otp
+    pgpass powershell private putty sql url user
+    """.split()
+)
+
+
+def test_the_keys_of_more_than_150_providers_are_known() -> None:
+    providers = {name.partition("-")[0] for name in names()}
+    assert providers >= FORMS and len(providers - FORMS) >= 150
 
 
 def test_the_documentation_lists_every_kind() -> None:

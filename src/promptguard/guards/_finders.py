@@ -54,7 +54,7 @@ def finder(lexicon: Lexicon, stems: Stems | None = None) -> Finder:
         stems: How to find those that are only a part of a word; by default the fastest
             way there is.
     """
-    known, torn = lexicon.known, lexicon.torn
+    known, torn = lexicon.known, lexicon.torn | lexicon.odd
     # What a word may be torn into; hardly any text has both.
     heads = frozenset(word[:at] for word in torn for at in range(1, len(word)))
     tails = frozenset(word[at:] for word in torn for at in range(1, len(word)))

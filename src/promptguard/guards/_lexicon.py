@@ -41,6 +41,9 @@ _SHORTEST_BENT = 4
 # A shorter phrase written together may be any word.
 _SHORTEST_TOGETHER = 8
 
+# A shorter word torn in two may be any two words.
+_SHORTEST_TORN = 7
+
 # A phrase is filed under its longest word that is not one of these.
 _COMMON = frozenset(
     "a all am an and are as at be but by can do for from get go had has have he her "
@@ -120,6 +123,7 @@ class Lexicon:
         self.solid: dict[str, int] = {}
         self._stems: list[tuple[str, int]] = []
         self._masks: list[tuple[str, int]] = []
+        self._long: set[str] = set()
         self._pieces = [(part, PART) for part in parts]
         self._pieces += ((ending, ENDING) for ending in endings)
         # Whatever is looked at beside a word: what is asked of the text around "$hit".
@@ -161,6 +165,7 @@ class Lexicon:
             for word, severity in listed
             if severity > 1 and any(stem in word for stem in sure) and word.isascii()
         )
+        self.odd = frozenset(word for word in self._long if len(word) >= _SHORTEST_TORN)
         self.openers = frozenset({*anywhere, *begins, *joining})
         self.solid_pattern = _any_of(self.solid)
         self.solids = tree((form, len(form)) for form in self.solid)
@@ -194,6 +199,7 @@ class Lexicon:
                 self.whole[form] = max(entry.severity, self.whole.get(form, 0))
                 if entry.bends and len(form) >= _SHORTEST_BENT and form.isalpha():
                     self._bend(form, entry.severity)
+                    self._long.add(form)
             if len(form) > 2:
                 self._masks.append((form, number))
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import product
 
 from .._folding import letters_apart
+from .._language import known
 from ._finders import STRETCHED, Finder, finder
 from ._lexicon import Lexicon, wordlike, words
-from ._wordlists import LANGUAGES, Entry, entries, innocent, joints, parse, respellings
+from ._wordlists import (
+    LANGUAGES,
+    Entry,
+    entries,
+    innocent,
+    joints,
+    parse,
+    respellings,
+    topical,
+)
 
-__all__ = ["Found", "Search", "apart", "search"]
+__all__ = ["Found", "Search", "apart", "search", "topics_search"]
 
 Found = tuple[int, int, int]
 """Start, end and severity; in the folded text."""
@@ -32,6 +43,9 @@ _MOST_RUNS = 3
 # What is left of a longer word than this is not looked at letter by letter.
 _LONGEST_WORD = 64
 
+
+# Shorter halves of a torn word are words of some language.
+_LEAST_TORN = 4
 
 # Words of one letter, of which a few may stand before a word that is spelt apart.
 _SHORT = frozenset("aiur")
@@ -146,9 +160,14 @@ class Search:
 
     def _torn(self, halves: str) -> int:
         """The severity of a word torn in two, neither of which is found by itself."""
-        if any(map(self.lexicon.judge, halves.split())):
+        both = halves.split()
+        if any(map(self.lexicon.judge, both)):
             return 0
-        return self.lexicon.whole[halves.replace(" ", "")]
+        word = "".join(both)
+        if word not in self.lexicon.torn and all(map(_usual, both)):
+            # A compound may be two words in their plain sense: feet pics.
+            return 0
+        return self.lexicon.whole[word]
 
     def _judged(self, word: str) -> int:
         if word in self.lexicon.written:
@@ -232,6 +251,11 @@ def _inside(text: str, start: int, end: int) -> bool:
 _searches: dict[object, tuple[object, object, Search]] = {}
 
 
+def _usual(half: str) -> bool:
+    """True for a half of a torn word that stands by itself in ordinary text."""
+    return len(half) < _LEAST_TORN or known(half)
+
+
 def search(
     severity: int,
     languages: tuple[str, ...] | None,
@@ -256,6 +280,27 @@ def search(
         _searches.clear()
     _searches[key] = own, allow, made
     return made
+
+
+@lru_cache(maxsize=_KEPT)
+def topics_search(
+    topics: tuple[str, ...],
+    languages: tuple[str, ...] | None,
+    allow: tuple[str, ...],
+) -> Search:
+    """The search for what belongs to some topics."""
+    found = [
+        entry
+        for language in (LANGUAGES if languages is None else languages)
+        for topic in topics
+        for entry in topical(language, topic)
+    ]
+    # What means no harm may still belong to a topic.
+    wanted = {entry.text for entry in found}
+    spared = [entry for entry in _unwanted(languages, ()) if entry.text not in wanted]
+    spared += (parse(word, 0) for word in allow)
+    lexicon = Lexicon(found, spared)
+    return Search(lexicon, finder(lexicon))
 
 
 def _wanted(

@@ -43,9 +43,10 @@ _TYPE = (
     r"(?:str|string|String|SecretStr|char|bytes|NSString|Any)[>\]]?\??)?"
 )
 _OPERATOR = (
-    # XML and HTML: an element, or two attributes.
+    # XML and HTML: an element, or two attributes, and others between them.
     r"(?:(?P<element>[\"']?(?:\s[^<>\n]{0,40}[^<>\n=-])?>)"
-    r"|[\"']?\s{1,4}(?:value|content)\s{0,2}="
+    r"|[\"']?(?:\s{1,4}(?!value|content)[a-z-]{2,16}=[\"'][^\"'<>\n]{0,40}[\"']){0,2}"
+    r"\s{1,4}(?:value|content)\s{0,2}="
     # A name in quotes or brackets may be followed by a comma.
     r"|\\?[\"'`]?(?:\[\d{0,4}\]|[\])]{0,2})(?P<typed>" + _TYPE + r")\s{0,24}"
     r"(?::{1,3}=|<-|%3[DdAa]|[!=~]={1,3}|[?+.]?=>?|(?P<arrow>-{0,2}>|-)|:|(?P<pipe>\|)\|?"

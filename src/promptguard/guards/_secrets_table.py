@@ -14,17 +14,25 @@ __all__ = ["BASE64", "GAP", "Row", "Table", "names", "table", "trie"]
 
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
-# What may stand between the lines of a key: line ends, also as a program writes them,
-# and what quotes, joins or comments the lines.
-GAP = r"(?:\s|\\[nrt]|\\\\n|[\"'+,>|*#\\]){1,16}+"
+# What may stand between the lines of a key: line ends, also as programs, URLs, XML and
+# HTML write them, and what quotes, joins or comments the lines.
+GAP = (
+    r"(?:\s|\\[nrt]|\\\\n|[\"'+,>|*#\\]|%0[AaDd]|&#(?:10|13|[xX][aAdD]);|<br ?/?>)"
+    r"{1,16}+"
+)
 BASE64 = "[A-Za-z0-9+/=]"
+# A sign of base 64 in a URL, where it goes on with the line.
+_PERCENT = "%(?:2[BbFf]|3[Dd])"
 # The lines of a key. From the second on each has a digit, or begins with none of a
 # word's letters, or is longer than any word: a stream is cut before none of those, so a
 # key is never cut, however long it is.
 _BODY = (
     rf"(?:{GAP}(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):[^\n\\]{{0,80}}+)"
-    rf"{{0,3}}{GAP}{BASE64}{{4,}}+"
-    rf"(?:{GAP}(?=[+/=]|[A-Za-z+/=]*+[0-9]|{BASE64}{{48}}){BASE64}++)*+"
+    # Lines may be numbered, and a key on one line may have lost its line ends.
+    rf"{{0,3}}(?:{GAP}(?:[0-9]{{1,3}}[:.]?{GAP})?)?{BASE64}{{4,}}+"
+    rf"(?:{_PERCENT}{BASE64}*+"
+    rf"|{GAP}(?=[+/=]|[A-Za-z+/=]*+[0-9]|{BASE64}{{48}}|[A-Za-z]{{1,76}}{_PERCENT})"
+    rf"(?:[0-9]{{1,3}}[:.](?=\s)|{BASE64}++))*+"
 )
 
 # A secret is not part of a longer word. The n of a line end that is written out is no

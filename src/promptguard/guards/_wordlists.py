@@ -16,6 +16,7 @@ from ._respelling import respelt
 __all__ = [
     "LANGUAGES",
     "LEVELS",
+    "TOPICS",
     "Entry",
     "entries",
     "innocent",
@@ -23,6 +24,7 @@ __all__ = [
     "parse",
     "read",
     "respellings",
+    "topical",
 ]
 
 # The data files; a test holds that they are these.
@@ -30,6 +32,8 @@ LANGUAGES = tuple(
     "ar cs da de en es fa fi fr hi hu it ja ko nl no pl pt ru sv th tr uk zh".split()
 )
 LEVELS = ("mild", "strong", "severe")
+# What swearing is not, and some rooms do without.
+TOPICS = ("body", "drugs", "groups", "harm", "innuendo", "politics", "romance")
 
 # A file of words is read line by line; no list of words has lines like this.
 _LONGEST_LINE = 200
@@ -81,7 +85,10 @@ def _file(language: str) -> dict[str, tuple[str, ...]]:
     source = files("promptguard") / "data" / "profanity" / f"{language}.toml"
     table = tomllib.loads(source.read_text(encoding="utf-8"))
     keys = (*LEVELS, "local", "innocent", "endings", "parts", "respelt", "otherwise")
-    return {key: tuple(_split(table.get(key, ""))) for key in keys}
+    topics = table.get("topics", {})
+    return {key: tuple(_split(table.get(key, ""))) for key in keys} | {
+        topic: tuple(_split(topics.get(topic, ""))) for topic in TOPICS
+    }
 
 
 def _split(text: str) -> Iterator[str]:
@@ -133,6 +140,12 @@ def respellings(language: str) -> Iterator[Entry]:
         )
         for variant in sorted(respelt(word) - otherwise):
             yield Entry(variant, severity, respelt=True)
+
+
+def topical(language: str, topic: str) -> Iterator[Entry]:
+    """What belongs to a topic, as it is listed: endings make other words of these."""
+    for word in _file(language)[topic]:
+        yield parse(word, 1)
 
 
 def innocent(language: str) -> Iterator[Entry]:

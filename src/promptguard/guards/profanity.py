@@ -13,8 +13,8 @@ from ..text import Reading, Text
 from ..verdict import Action, Finding
 from ._lexicon import spelling
 from ._masked import masked
-from ._profanity import OWN, Search, apart, search
-from ._wordlists import LANGUAGES, LEVELS, parse, read
+from ._profanity import OWN, Search, apart, search, topics_search
+from ._wordlists import LANGUAGES, LEVELS, TOPICS, parse, read
 
 __all__ = ["Profanity"]
 
@@ -22,6 +22,9 @@ __all__ = ["Profanity"]
 # A text without a finding is read once, others nearly always twice.
 _ROUNDS = 4
 _LISTED = "listed word"
+_TOPICAL = "topic word"
+# The severity of what belongs to a topic: it is no swearing.
+_NONE = 0
 # A masked word between the words of a phrase, which the folded reading leaves out.
 _GONE = re.compile(r"\s[*`]+\s")
 
@@ -36,6 +39,10 @@ class Profanity(Guard):
     or, for a word of your own, ``listed word``. It spans whole words, and redaction
     writes the mask over all of its characters.
 
+    What is no profanity, but left out in rooms for children and the like, is found by
+    topic if asked for, as ``topic word``: ``body``, ``drugs``, ``groups``, ``harm``,
+    ``innuendo``, ``politics``, ``romance``.
+
     Args:
         severity: The least severity that counts, 1 to 3.
         languages: Codes such as ``("en", "de")``. Without them it is English and, of
@@ -43,11 +50,12 @@ class Profanity(Guard):
         words: More to look for, whatever the severity; a ``*`` at the start or end
             stands for any letters there.
         allow: Words and phrases to leave alone, in the same form.
+        topics: Names of topics whose words count too; none by default.
         mask: The sign that covers a redacted word; None for a placeholder, which can
             be restored.
 
     Raises:
-        ConfigError: The severity, a language, a word or the mask cannot be.
+        ConfigError: The severity, a language, a topic, a word or the mask cannot be.
     """
 
     _: KW_ONLY
@@ -55,6 +63,7 @@ class Profanity(Guard):
     languages: tuple[str, ...] | None = None
     words: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
     mask: str | None = "*"
     action: Action = Action.REDACT
 
@@ -68,6 +77,10 @@ class Profanity(Guard):
             for language in self.languages:
                 if language not in LANGUAGES:
                     raise unknown("language", language, LANGUAGES)
+        object.__setattr__(self, "topics", _several("topics", self.topics))
+        for topic in self.topics:
+            if topic not in TOPICS:
+                raise unknown("topic", topic, TOPICS)
         for field in ("words", "allow"):
             listed = _several(field, getattr(self, field))
             object.__setattr__(self, field, listed)
@@ -92,11 +105,11 @@ class Profanity(Guard):
 
     @property
     def known_labels(self) -> frozenset[str]:
-        return frozenset([_LISTED, *map(_label, LEVELS)])
+        return frozenset([_LISTED, _TOPICAL, *map(_label, LEVELS)])
 
     @property
     def reach(self) -> int:
-        return self._search.lexicon.reach
+        return max(look.lexicon.reach for look in (self._search, self._topical) if look)
 
     def inspect(self, text: Text) -> Inspection:
         """Find words in every folding of the text, and masked ones in its readings."""
@@ -117,19 +130,7 @@ class Profanity(Guard):
 
     def _found(self, text: Text) -> Iterator[tuple[int, int, int]]:
         look = self._search
-
-        for folded in text.foldings:
-
-            def spelt(start: int, end: int, folded: Reading = folded) -> str:
-                start, end = folded.span(start, end)
-                return spelling(Text(text.original[start:end]).clean.text)
-
-            begin = folded.position(text.start)
-            for start, end, severity in look.folded(folded.text, begin, spelt):
-                start, end = folded.span(start, end)
-                written = text.original[start:end]
-                if not _is_code(written) and not _GONE.search(written):
-                    yield start, end, severity
+        yield from _folded(look, text)
         for reading, folded in zip(text.readings, text.foldings, strict=True):
             begin = reading.position(text.start)
             for start, end, severity in masked(look.lexicon, reading, begin):
@@ -138,15 +139,42 @@ class Profanity(Guard):
                 # Only then may letters have been put together.
                 for start, end, severity in apart(look.lexicon, reading.text, begin):
                     yield *reading.span(start, end), severity
+        if self._topical is not None:
+            for start, end, _ in _folded(self._topical, text):
+                yield start, end, _NONE
 
     def _finding(self, span: tuple[int, int], severity: int) -> Finding:
-        label = _LISTED if severity >= OWN else _label(LEVELS[severity - 1])
+        if severity == _NONE:
+            label = _TOPICAL
+        else:
+            label = _LISTED if severity >= OWN else _label(LEVELS[severity - 1])
         cover = None if self.mask is None else _Cover(self.mask)
         return Finding(label, 1.0, *span, operator=cover)
 
     @property
     def _search(self) -> Search:
         return search(self.severity, self.languages, self.words, self.allow)
+
+    @property
+    def _topical(self) -> Search | None:
+        if not self.topics:
+            return None
+        return topics_search(self.topics, self.languages, self.allow)
+
+
+def _folded(look: Search, text: Text) -> Iterator[tuple[int, int, int]]:
+    for folded in text.foldings:
+
+        def spelt(start: int, end: int, folded: Reading = folded) -> str:
+            start, end = folded.span(start, end)
+            return spelling(Text(text.original[start:end]).clean.text)
+
+        begin = folded.position(text.start)
+        for start, end, severity in look.folded(folded.text, begin, spelt):
+            start, end = folded.span(start, end)
+            written = text.original[start:end]
+            if not _is_code(written) and not _GONE.search(written):
+                yield start, end, severity
 
 
 def _label(level: str) -> str:
