@@ -8,7 +8,8 @@
 not run again when a part is cut short and begun anew: with the same sources, sizes and
 versions. Parts may run side by side, also with other Pythons. `write` makes
 results/robustness.json and .md from the notes, and the table of docs/robustness.md is
-taken from there. Full sizes are the default; together they take hours.
+taken from there; what other checkouts have written stays, until a run as large as it
+takes its place. Full sizes are the default; together they take hours.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -224,18 +226,36 @@ def rows(lines: Iterable[dict[str, Any]]) -> list[Row]:
                 "failed": outcomes.count("failed"),
                 "not run": selected - len(outcomes) + outcomes.count("skipped"),
                 "longest test, s": longest,
+                "sources": found[-1]["sources"],
                 "said": "; ".join(said),
             }
         )
-    order = [*PARTS]
-    return sorted(
-        made,
-        key=lambda row: (
-            order.index(str(row["part"])),
-            str(row["onnxruntime"]),
-            str(row["size"]),
-        ),
-    )
+    return sorted(made, key=_order)
+
+
+def _order(row: Row) -> tuple[int, str, str]:
+    names = [*PARTS]
+    return names.index(str(row["part"])), str(row["onnxruntime"]), str(row["size"])
+
+
+def kept(before: Iterable[Row], made: Iterable[Row]) -> list[Row]:
+    """Those of the rows before that no new one, as large at least, stands for."""
+    made = [*made]
+    return [
+        old
+        for old in before
+        if not any(
+            all(new[name] == old[name] for name in ("part", "Python", "onnxruntime"))
+            and all(a >= b for a, b in zip(_counts(new), _counts(old), strict=True))
+            for new in made
+        )
+    ]
+
+
+def _counts(row: Row) -> list[int]:
+    """The sizes of a row, in their order."""
+    counts = re.findall(r"[A-Z_]+ ([0-9,]+)(?:, |$)", str(row["size"]))
+    return [int(count.replace(",", "")) for count in counts]
 
 
 def _said(line: dict[str, Any]) -> Iterable[str]:
@@ -248,7 +268,16 @@ def _said(line: dict[str, Any]) -> Iterable[str]:
 def write() -> None:
     """Write the results from the notes."""
     lines = notes()
+    path = RESULTS / "robustness.json"
+    before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     found = rows(lines)
+    for row in kept(before.get("results", {}).get("Parts", ()), found):
+        if "sources" not in row:
+            # The first results told them for all rows together.
+            said = row.pop("said")
+            row |= {"sources": ", ".join(before["sources"]), "said": said}
+        found.append(row)
+    found.sort(key=_order)
     failed = [
         {"part": line["part"], "test": line["test"], "size": str(line["sizes"])}
         for line in lines
@@ -259,11 +288,9 @@ def write() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(),
-        "sources": sorted({line["sources"] for line in lines}),
         "results": {"Parts": found, "Failures on the way": failed},
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / "robustness.json"
     path.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     text = [
         "# Tests at full size",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,39 @@ def test_what_did_not_run_whole_says_so(robustness) -> None:
 
 def test_a_part_of_which_nothing_ran_is_not_told(robustness) -> None:
     assert robustness.rows([line(selected=3)]) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "left"),
+    [
+        ("CALLS 100,000, LEARNED_CALLS 3,000", 0),
+        ("CALLS 20,000, LEARNED_CALLS 3,000", 0),
+        ("CALLS 100,000, LEARNED_CALLS 300", 1),
+        ("CALLS 2,000, LEARNED_CALLS 30,000", 1),
+    ],
+)
+def test_what_was_written_before_stays_until_a_run_as_large(
+    robustness, monkeypatch, tmp_path, size, left
+) -> None:
+    old = {"CALLS": 20_000, "LEARNED_CALLS": 3_000}
+    names = re.findall(r"[A-Z_]+", size)
+    counts = [int(n.replace(",", "")) for n in re.findall(r"[\d,]+\b", size)]
+    new = dict(zip(names, counts, strict=True))
+    monkeypatch.setattr(robustness, "RESULTS", tmp_path)
+
+    def written(sizes: dict[str, int], **more: Any) -> list[dict[str, Any]]:
+        told = {"outcome": "passed", "seconds": 1.0, "sizes": sizes, **more}
+        lines = [line(sizes=sizes, selected=1), line(test="t[patterns]", **told)]
+        monkeypatch.setattr(robustness, "notes", lambda: lines)
+        robustness.write()
+        data = json.loads((tmp_path / "robustness.json").read_text())
+        rows: list[dict[str, Any]] = data["results"]["Parts"]
+        return rows
+
+    (before,) = written(old, sources="abc")
+    rows = written(new, sources="def")
+    assert next(row for row in rows if row["sources"] == "def")["size"] == size
+    assert [row for row in rows if row["sources"] == "abc"] == [before] * left
 
 
 def test_every_test_of_the_folder_belongs_to_a_part(robustness) -> None:

@@ -21,7 +21,7 @@ from promptguard.text import Text
 
 from .compose import Composer, Framings, Phrases, crop, planted_strings
 from .config import Config
-from .disguises import FORGING, by_tier
+from .disguises import by_tier
 from .rows import (
     INJECTION,
     OTHER_CATEGORIES,
@@ -40,8 +40,9 @@ PHRASES = Path(__file__).parent / "phrases.toml"
 FRAMINGS = Path(__file__).parent / "framings.toml"
 
 # What a canonical form may not bring back. Codes and containers (tier B) are for a
-# decoder: to this model a code looks the same whether an attack is in it or not.
-_DISGUISES = tuple(d for tier in "AC" for d in by_tier(tier) if d not in FORGING)
+# decoder: to this model a code looks the same whether an attack is in it or not. Those
+# that speak for somebody else, so that no benign text stays benign, are containers too.
+_DISGUISES = tuple(d for tier in "AC" for d in by_tier(tier))
 _PROSE = frozenset({"benign_document", "hard_negative", "benign_conversation"})
 # Of the rows of other heads that are read as content, not as somebody's own words.
 _CONTENT = 0.25

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from promptguard import Classify
 from promptguard.runtime.bundle import Bundle
 from promptguard.runtime.infer import answer
+from promptguard.runtime.pins import pin
 
 from .tokenlabels import NAMES, UNSURE, read_marked
 
@@ -30,12 +31,13 @@ def measured_names(bundle: Bundle, needed: Mapping[str, Path]) -> Iterator[Measu
     labels = _labels(bundle)
     if not labels:
         return
+    model = pin(str(bundle.path))
     for row in tqdm(read_marked(needed["names"] / "heldout.jsonl.gz"), "names"):
         there = {label for _, _, label in row.marks}
         if UNSURE in there:
             continue
         for role in ("user", "tool"):
-            found = answer(Classify(str(bundle.path), row.text, role, names=True))
+            found = answer(Classify(model, row.text, role, names=True))
             for label in labels:
                 if label not in there:
                     scores = [n.score for n in found.names or () if n.label == label]

@@ -1,9 +1,13 @@
-"""Texts through the public guard: the score of each, and what the guard decides."""
+"""Texts through the public guard: the score of each, and what the guard decides.
+
+A model is pinned first, as its folder is now: the library keeps models and scores by
+name, and a folder that was trained into again in this process has other weights.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,17 +25,11 @@ from promptguard import (
     Toxicity,
 )
 from promptguard.runtime.bundle import Bundle
+from promptguard.runtime.pins import pin
 
 from .rows import Row
 
-__all__ = [
-    "Judgement",
-    "Scored",
-    "judge",
-    "judge_all",
-    "score",
-    "score_all",
-]
+__all__ = ["Judgement", "Scored", "judge_all", "score_all"]
 
 T = TypeVar("T")
 
@@ -53,17 +51,8 @@ class Scored:
     coverage: float
 
 
-def score(
-    rows: Sequence[Row], *, model: str | None, rates: Sequence[float] = ()
-) -> list[Scored]:
-    """Check rows in the library's own way, each in its role.
-
-    All questions are put in one check, so that the model runs once for each window.
-
-    Args:
-        model: A bundle's folder; None is the model that the library ships.
-        rates: False-positive rates to decide at.
-    """
+def _score(rows: Sequence[Row], model: str, rates: Sequence[float]) -> list[Scored]:
+    """All questions in one check, so that the model runs once for each window."""
     # Action.FLAG, because a block would end what the other guards ask.
     guard = PromptInjection(
         threshold=0.0, model=model, action=Action.FLAG, name="score"
@@ -103,24 +92,14 @@ class Judgement:
     flagged: frozenset[Any]
 
 
-def judge(
-    rows: Sequence[Row],
-    *,
-    model: str | None,
-    guards: Mapping[Any, Guard] | None = None,
+def _judge(
+    rows: Sequence[Row], lookers: Sequence[Guard], guards: Mapping[Any, Guard]
 ) -> list[Judgement]:
-    """The score of each label that the model has, and what guards decide.
-
-    In one check, so that the model runs once for each window.
-
-    Args:
-        guards: By any names; they let pass what they flag.
-    """
-    lookers = tuple(_lookers(model))
-    names = {f"guard {place}": key for place, key in enumerate(guards or {})}
+    """All questions in one check, so that the model runs once for each window."""
+    names = {f"guard {place}": key for place, key in enumerate(guards)}
     asked = tuple(
         replace(guard, name=name)
-        for name, guard in zip(names, (guards or {}).values(), strict=True)
+        for name, guard in zip(names, guards.values(), strict=True)
     )
     every = AnyOf((*lookers, *asked))
     labels = [label for guard in lookers for label in _labels_of(guard)]
@@ -146,9 +125,8 @@ def _labels_of(guard: Guard) -> tuple[str, ...]:
     return labels
 
 
-def _lookers(model: str | None) -> Iterator[Guard]:
+def _lookers(there: Set[str], model: str) -> Iterator[Guard]:
     """Guards that report every score of the labels that the model has."""
-    there = {label for _, labels in Bundle.load(model).heads for label in labels}
     # Action.FLAG, because a block would end what the other guards ask.
     every: dict[str, Any] = {
         "threshold": 0.0,
@@ -174,12 +152,22 @@ def judge_all(
     model: str | None,
     guards: Mapping[Any, Guard] | None = None,
 ) -> list[Judgement]:
-    """The same for many rows, on all cores, with a bar of progress.
+    """The score of each label that the model has, and what guards of it decide.
+
+    On all cores, with a bar of progress.
 
     Args:
         what: Word before the bar.
+        model: A bundle's folder; None is the model that the library ships.
+        guards: By any names, and of this model; they let pass what they flag.
     """
-    return _on_all_cores(rows, what, partial(judge, model=model, guards=guards))
+    there = {label for _, labels in Bundle.load(model).heads for label in labels}
+    pinned = pin(model)
+    of_it = {
+        name: replace(guard, model=pinned) for name, guard in (guards or {}).items()
+    }
+    lookers = tuple(_lookers(there, pinned))
+    return _on_all_cores(rows, what, partial(_judge, lookers=lookers, guards=of_it))
 
 
 def score_all(
@@ -189,14 +177,17 @@ def score_all(
     model: str | None,
     rates: Sequence[float] = (),
 ) -> list[Scored]:
-    """The same for many rows, on all cores, with a bar of progress.
+    """Check rows in the library's own way, each in its role.
 
-    Every window is a run of its own, so that who shares the machine changes nothing.
+    On all cores, with a bar of progress. Every window is a run of its own, so that who
+    shares the machine changes nothing.
 
     Args:
         what: Word before the bar.
+        model: A bundle's folder; None is the model that the library ships.
+        rates: False-positive rates to decide at.
     """
-    return _on_all_cores(rows, what, partial(score, model=model, rates=rates))
+    return _on_all_cores(rows, what, partial(_score, model=pin(model), rates=rates))
 
 
 def _on_all_cores(

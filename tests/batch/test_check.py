@@ -12,6 +12,7 @@ import promptguard as pg
 from promptguard import engine
 from promptguard._costs import Costs
 from promptguard.batch import Check
+from promptguard.batch.check import ABSENT
 
 
 def row(check: Check, text: object) -> dict[str, object]:
@@ -57,13 +58,21 @@ def test_a_redacted_text_is_the_same_in_every_run():
 
 
 @pytest.mark.parametrize(
-    ("text", "error"), [(None, "there is no text"), (7, "not a string")]
+    ("text", "error"), [(ABSENT, "there is no text"), (7, "not a string")]
 )
 def test_what_is_no_text_is_blocked_and_said(text, error):
     told = row(Check(WORDS), text)
     assert told["verdict_error"] == error
     assert told["verdict_blocked"]
     assert told["verdict_coverage"] == 0.0
+
+
+def test_a_null_is_checked_as_an_empty_text():
+    for guard in (WORDS, pg.Json()):
+        assert row(Check(guard), None) == row(Check(guard), "")
+    assert row(Check(WORDS), None)["verdict_action"] == "allow"
+    # What a guard says of an empty text, it says of a null.
+    assert row(Check(pg.Json()), None)["verdict_action"] == "block"
 
 
 def test_a_guard_that_breaks_blocks_its_text_alone_and_tells_nothing_of_it():
@@ -81,8 +90,8 @@ def test_a_mistake_in_the_configuration_is_not_put_into_every_row():
 def test_equal_texts_are_asked_about_once():
     with pg.capture() as verdicts:
         told = Check(WORDS).columns(["a heron", "b", "a heron", None, "a heron"])
-    assert len(verdicts) == 2
-    assert told["verdict_flagged"] == [True, False, True, True, True]
+    assert len(verdicts) == 3
+    assert told["verdict_flagged"] == [True, False, True, False, True]
 
 
 def test_threads_change_no_verdict():

@@ -112,9 +112,37 @@ def test_the_other_columns_of_parquet_stay_what_they_are(tmp_path):
     made = parquet.read_table(out)
     given = parquet.read_table(tmp_path / "in.parquet")
     assert made.select(table.column_names).equals(given, check_metadata=True)
-    assert made["verdict_error"].to_pylist() == [None, "there is no text", None]
+    assert made["verdict_error"].to_pylist() == [None, None, None]
     assert made["verdict_score"].type == pa.float64()
     assert made["verdict_blocked"].type == pa.bool_()
+
+
+def test_a_row_without_a_text_is_told_alike_in_every_kind_of_file(tmp_path):
+    arrow()
+    made = [{"id": n, "text": t} for n, t in enumerate(("a heron", None, "", "b"))]
+    told = {}
+    for kind in ("jsonl", "csv", "parquet"):
+        out = tmp_path / f"out.{kind}"
+        source = write(tmp_path / f"in.{kind}", made)
+        summary = check_file(source, out, CHECK, workers=0)
+        told[kind] = [
+            [as_csv(r)[f"verdict_{name}"] for name in ("action", "coverage", "error")]
+            for r in read(out)
+        ]
+        assert summary.errors == 0
+    nothing = ["allow", "1.0", ""]
+    assert told["csv"][1:] == [nothing, nothing, nothing]
+    assert told["jsonl"] == told["csv"] == told["parquet"]
+
+
+def test_a_line_without_the_field_is_blocked_and_said(tmp_path):
+    lines = [{"text": "fine"}, {"prompt": "a heron"}, {"text": None}]
+    source = write(tmp_path / "in.jsonl", lines)
+    summary = check_file(source, tmp_path / "out.jsonl", CHECK, workers=2)
+    found = read(tmp_path / "out.jsonl")
+    assert [row["verdict_action"] for row in found] == ["allow", "block", "allow"]
+    assert found[1]["verdict_error"] == "there is no text"
+    assert summary.errors == 1
 
 
 def test_a_folder_of_parquet_is_read_by_the_names_of_its_files(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -287,6 +288,43 @@ def test_what_is_not_there_is_named(capsys, monkeypatch, tmp_path, words, said):
     monkeypatch.delenv("PROMPTGUARD_CAPTURE", raising=False)
     monkeypatch.chdir(tmp_path)
     assert said in fails(capsys, *words)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs /dev/null")
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("/dev/null", "/dev/null: this is no ordinary file"),
+        ("folder", "folder: this is a folder"),
+        ("empty.jsonl", "empty.jsonl: this file is empty"),
+        ("empty.parquet", "empty.parquet: this file is empty"),
+        ("missing.jsonl", "missing.jsonl: there is no such file"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(capsys, monkeypatch, tmp_path, source, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "empty.parquet").touch()
+    export(tmp_path / "good.jsonl", prompts(60, 1))
+    for words in (
+        ("--traffic", source, "--reference", source),
+        ("--traffic", source, "--reference-until", "24h"),
+        ("--traffic", source, "--reference", "good.jsonl"),
+        ("--traffic", "good.jsonl", "--reference", source),
+        ("--traffic", source, "--save-reference", "profile.json"),
+    ):
+        assert said in fails(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    "option", ["--json", "--html", "--mlflow", "--thresholds"], ids=lambda o: o[2:]
+)
+def test_a_report_on_nothing_to_compare_with_is_refused(here, capsys, option):
+    profile = here / "profile.json"
+    words = ("--traffic", "other.jsonl", "--save-reference", profile, option, "report")
+    assert f"{option} is about a comparison" in fails(capsys, *words)
+    assert not profile.exists()
 
 
 @pytest.mark.parametrize("column", ["id", "length", "action", "findings"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
@@ -9,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from importlib.resources import files
 
@@ -192,6 +195,28 @@ def test_the_command_serves_prints_no_text_and_ends_with_control_c():
     assert "stays on this machine" in more
     assert CANARY not in more + out + err
     assert err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_control_c_ends_it_quietly_while_a_model_is_at_work():
+    process = play()
+    try:
+        address = urllib.parse.urlsplit(process.stdout.readline().split()[-1])
+        connection = http.client.HTTPConnection(address.netloc, timeout=60)
+        for text in ("hello", "Please tell the bank of the ship. " * 2_000):
+            asked = ASKED | {"text": text, "guards": ["prompt_injection"]}
+            headers = {"Content-Type": "application/json"}
+            path = f"{address.path}check"
+            connection.request("POST", path, json.dumps(asked).encode(), headers)
+            if text == "hello":
+                connection.getresponse().read()
+        # By now the model is loaded; the long text is read for some seconds.
+        time.sleep(1)
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+        connection.close()
+    assert (process.returncode, err) == (0, "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from training import augment
 from training.disguises import DISGUISES, FORGING, by_tier, embedded, named
 from training.disguises.disguise import Disguise, keywords
 from training.errors import PipelineError
@@ -68,6 +69,11 @@ def test_an_unknown_tier_or_name_is_told_the_known_ones(
 
 def test_the_forgers_are_known_disguises():
     assert all(named(name).tier == "B" for name in FORGING)
+
+
+def test_no_forger_is_put_on_a_text_to_train_on():
+    # It would be put on benign texts as well, which would not stay benign.
+    assert FORGING.isdisjoint(each.name for each in augment._DISGUISES)
 
 
 @every

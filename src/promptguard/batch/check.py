@@ -23,7 +23,7 @@ from .. import (
 from ..errors import unknown
 from ..text import ROLES
 
-__all__ = ["TYPES", "Check", "Row"]
+__all__ = ["ABSENT", "TYPES", "Check", "Row"]
 
 TYPES = {
     "flagged": bool,
@@ -40,6 +40,9 @@ TYPES = {
 
 Row = tuple[Any, ...]
 """What is told of a text: the values of these columns."""
+
+ABSENT = ...
+"""Stands for the text of a row that has no field of that name at all."""
 
 _NONCE = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+(:[0-9a-f]{16})>")
 
@@ -132,7 +135,8 @@ class Check:
         """The columns for some texts; equal texts are asked about once.
 
         Args:
-            texts: The texts. What is no string is told of in ``error``.
+            texts: The texts. A null is checked as an empty text; what is no string
+                besides is told of in ``error``.
 
         Raises:
             ConfigError: The guard cannot be asked at all.
@@ -144,7 +148,8 @@ class Check:
 
     def rows(self, texts: Sequence[object]) -> list[Row]:
         """The same, text by text."""
-        distinct = list(dict.fromkeys(t for t in texts if isinstance(t, str)))
+        read = ["" if text is None else text for text in texts]
+        distinct = list(dict.fromkeys(t for t in read if isinstance(t, str)))
         if self.threads == 1 or len(distinct) < 2:
             told = [self._row(text) for text in distinct]
         else:
@@ -154,8 +159,10 @@ class Check:
         return [
             known[text]
             if isinstance(text, str)
-            else self.undecided("there is no text" if text is None else "not a string")
-            for text in texts
+            else self.undecided(
+                "there is no text" if text is ABSENT else "not a string"
+            )
+            for text in read
         ]
 
     def undecided(self, reason: str) -> Row:

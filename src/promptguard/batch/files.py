@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ConfigError, MissingExtra
+from .check import ABSENT
 from .frames import absent, arrow_fields
 
 __all__ = ["Table", "table"]
@@ -81,7 +82,7 @@ class _Rows(Table):
 
     def texts(self, start: int, size: int) -> Iterator[list[object]]:
         rows = islice(self.rows(), start, None)
-        while part := [row.get(self.column) for row in islice(rows, size)]:
+        while part := [row.get(self.column, ABSENT) for row in islice(rows, size)]:
             yield part
 
 

@@ -128,6 +128,7 @@ def _compares(chosen: argparse.Namespace) -> bool:
 
 def _check(chosen: argparse.Namespace) -> None:
     from ..traffic.times import moment
+    from .reading import check_source
 
     chosen.traffic = chosen.traffic or os.environ.get(_VARIABLE)
     if not chosen.traffic:
@@ -149,8 +150,15 @@ def _check(chosen: argparse.Namespace) -> None:
                 "say what to compare with: --reference SOURCE, or --reference-since "
                 "and --reference-until for a window of the same traffic"
             )
+        for name in ("json", "html", "mlflow", "thresholds"):
+            if getattr(chosen, name) is not None:
+                chosen.parser.error(
+                    f"--{name} is about a comparison, and there is nothing to compare "
+                    "with: add --reference or --reference-until, or leave it out"
+                )
         return
     if chosen.reference in (None, chosen.traffic):
+        check_source(chosen.traffic)
         first = max(chosen.since or 0.0, chosen.reference_since or 0.0)
         endless = float("inf")
         last = min(chosen.until or endless, chosen.reference_until or endless)

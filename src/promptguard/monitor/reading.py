@@ -12,7 +12,7 @@ from ..traffic.database import without_password
 from ..traffic.times import moment
 from .samples import Builder, Sample, Text
 
-__all__ = ["sample", "texts"]
+__all__ = ["check_source", "sample", "texts"]
 
 # Without these there is nothing to compare; the others of an export may be absent.
 _NEEDED = ("id", "length", "action", "findings")
@@ -49,12 +49,8 @@ def texts(source: str, since: float | None, until: float | None) -> Iterator[Tex
     if "://" in source:
         yield from _kept(source, since, until)
         return
+    check_source(source)
     path = Path(source)
-    if not path.is_file():
-        raise ConfigError(
-            f"{without_password(source)}: there is no such file; a database is "
-            "written like sqlite:///traffic.db"
-        )
     rows = _parquet(path) if path.suffix == ".parquet" else _lines(path)
     for where, row in rows:
         time = _time(row.get("time"), where)
@@ -69,6 +65,33 @@ def texts(source: str, since: float | None, until: float | None) -> Iterator[Tex
             ):
                 continue
         yield _text(row, time, where)
+
+
+def check_source(source: str) -> None:
+    """See that a source, if it is a file, is one that may hold traffic.
+
+    Raises:
+        ConfigError: It is not there, no ordinary file, or empty.
+    """
+    if "://" in source:
+        return
+    path, name = Path(source), without_password(source)
+    if not path.exists():
+        raise ConfigError(
+            f"{name}: there is no such file; a database is written like "
+            "sqlite:///traffic.db"
+        )
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise ConfigError(
+            f"{name}: this is {what}; traffic is read from a database, or from a file "
+            "that `promptguard traffic export` wrote"
+        )
+    if path.stat().st_size == 0:
+        raise ConfigError(
+            f"{name}: this file is empty; `promptguard traffic export` writes one "
+            "that is not, where traffic was kept"
+        )
 
 
 def _moment(value: str | float | None, what: str) -> float | None:

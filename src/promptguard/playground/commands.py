@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["add_commands"]
 
@@ -54,7 +54,8 @@ def _port(value: str) -> int:
     return int(value)
 
 
-def _play(chosen: argparse.Namespace) -> int:
+def _play(chosen: argparse.Namespace) -> NoReturn:
+    import os
     import threading
     import webbrowser
 
@@ -63,18 +64,20 @@ def _play(chosen: argparse.Namespace) -> int:
 
     policy = None if chosen.policy is None else Policy.load(chosen.policy)
     with Playground(chosen.port, policy) as playground:
-        print(f"Playground: {playground.url}", flush=True)
-        print(_where(playground.asks), flush=True)
-        threading.Thread(target=playground.warmup, daemon=True).start()
-        if not chosen.no_browser:
-            # A browser in the terminal does not return before the page is there.
-            url = (playground.url,)
-            threading.Thread(target=webbrowser.open, args=url, daemon=True).start()
         try:
+            print(f"Playground: {playground.url}", flush=True)
+            print(_where(playground.asks), flush=True)
+            threading.Thread(target=playground.warmup, daemon=True).start()
+            if not chosen.no_browser:
+                # A browser in the terminal does not return before the page is there.
+                url = (playground.url,)
+                threading.Thread(target=webbrowser.open, args=url, daemon=True).start()
             playground.serve_forever()
         except KeyboardInterrupt:
-            print()
-    return 0
+            print(flush=True)
+    # A thread that is inside a model, to load it or for a check, cannot be ended with
+    # the interpreter: the process would be aborted.
+    os._exit(0)
 
 
 def _where(asks: bool) -> str:
