@@ -219,6 +219,7 @@ def test_what_decides_is_never_learnt_from(config: Config, tmp_path: Path) -> No
 
 TASK = """
 name = "own"
+encoder = "{encoder}"
 [task]
 label = "spam"
 {allowed}
@@ -238,7 +239,12 @@ def test_labels_of_a_task_stand_beside_its_own_sources_and_tests(
     (tmp_path / "mine.csv").write_text("text,label\nbuy now,1\ngood morning,0\n")
     (tmp_path / "theirs.csv").write_text("text,label\nnever learnt from,0\n")
     file = tmp_path / "own.toml"
-    file.write_text(TASK.format(allowed=allowed))
+    # No model is made of it: its files are what one would be made of.
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (encoder / name).write_text("{}")
+    file.write_text(TASK.format(allowed=allowed, encoder=encoder))
     config = configured(file, build=str(tmp_path / "build"))
     url, ids = kept(tmp_path, [*TEXTS, "Buy now!", "never learnt from"])
     when = "2026-01-01T00:00:00+00:00"

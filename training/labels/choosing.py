@@ -187,12 +187,12 @@ def _doubts(
         return found
     if not {"uncertain", "model"}.intersection(wanted.reasons) or not texts:
         return [(0.0, None)] * len(texts)
-    from ..scoring import score as scored
+    from ..scoring import score_all
 
     rows = [Row(t.text or "", t.role, {}, "traffic", "") for t in texts]
     return [
         (_doubt(each.flagged_at), _USUAL in each.flagged_at)
-        for each in scored(rows, model=wanted.model, rates=_RATES)
+        for each in score_all(rows, "ask again", model=wanted.model, rates=_RATES)
     ]
 
 
