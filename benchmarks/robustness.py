@@ -22,7 +22,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -238,17 +238,22 @@ def _order(row: Row) -> tuple[int, str, str]:
     return names.index(str(row["part"])), str(row["onnxruntime"]), str(row["size"])
 
 
-def kept(before: Iterable[Row], made: Iterable[Row]) -> list[Row]:
-    """Those of the rows before that no new one, as large at least, stands for."""
-    made = [*made]
+def kept(before: Iterable[Row], made: Sequence[Row]) -> list[Row]:
+    """Those of all rows that no other new one stands for: as large, and as far on."""
+
+    def stands(new: Row, old: Row) -> bool:
+        alike = all(
+            new[name] == old[name] for name in ("part", "Python", "onnxruntime")
+        )
+        pairs = zip(_counts(new), _counts(old), strict=True)
+        further = int(str(new["not run"])) <= int(str(old["not run"]))
+        return alike and further and all(a >= b for a, b in pairs)
+
+    every = [*before, *made]
     return [
         old
-        for old in before
-        if not any(
-            all(new[name] == old[name] for name in ("part", "Python", "onnxruntime"))
-            and all(a >= b for a, b in zip(_counts(new), _counts(old), strict=True))
-            for new in made
-        )
+        for old in every
+        if not any(new is not old and stands(new, old) for new in made)
     ]
 
 
@@ -270,13 +275,12 @@ def write() -> None:
     lines = notes()
     path = RESULTS / "robustness.json"
     before: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    found = rows(lines)
-    for row in kept(before.get("results", {}).get("Parts", ()), found):
+    found = kept(before.get("results", {}).get("Parts", ()), rows(lines))
+    for row in found:
         if "sources" not in row:
             # The first results told them for all rows together.
             said = row.pop("said")
             row |= {"sources": ", ".join(before["sources"]), "said": said}
-        found.append(row)
     found.sort(key=_order)
     failed = [
         {"part": line["part"], "test": line["test"], "size": str(line["sizes"])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import types
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -523,11 +524,19 @@ async def test_the_client_that_was_given_stays_as_it_was(both):
     assert "request" not in vars(both.plain)
 
 
+class Lazy(types.ModuleType):
+    """A module that makes what it has on first use, as that of openai 2 does."""
+
+    def __getattr__(self, name: str) -> object:
+        raise openai.OpenAIError("The api_key client option must be set")
+
+
 @pytest.mark.parametrize(
     ("client", "options", "says"),
     [
         (object(), {"input": BAD}, "does not know a object"),
         (openai, {"input": BAD}, "does not know a module"),
+        (Lazy("lazy"), {"input": BAD}, "does not know a Lazy"),
         (None, {}, "found no policy"),
         (None, {"input": BAD, "unguarded": "files"}, "tuple of names"),
         (None, {"input": BAD, "on_error": "x"}, "on_error"),

@@ -89,6 +89,22 @@ def test_what_was_written_before_stays_until_a_run_as_large(
     assert [row for row in rows if row["sources"] == "abc"] == [before] * left
 
 
+def test_a_run_that_was_cut_short_takes_no_place(robustness) -> None:
+    def run(calls: int, ended: int) -> list[dict[str, Any]]:
+        sizes = {"CALLS": calls, "LEARNED_CALLS": 300}
+        tests = [f"t[{number}]" for number in range(ended)]
+        told = {"outcome": "passed", "seconds": 1.0, "sizes": sizes}
+        return [line(sizes=sizes, selected=2), *(line(test=t, **told) for t in tests)]
+
+    whole = robustness.rows(run(20_000, ended=2))
+    short = robustness.rows(run(100_000, ended=1))
+    assert robustness.kept(whole, short) == [*whole, *short]
+    larger = robustness.rows(run(100_000, ended=2))
+    assert robustness.kept(whole, larger) == larger
+    # Also of two that were both run now.
+    assert robustness.kept([], [*whole, *larger]) == larger
+
+
 def test_every_test_of_the_folder_belongs_to_a_part(robustness) -> None:
     named = {part.tests[0] for part in robustness.PARTS.values()}
     folder = BENCHMARKS.parent / "tests" / "robustness"
