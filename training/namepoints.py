@@ -11,8 +11,8 @@ from tqdm import tqdm
 from promptguard import Classify
 from promptguard.runtime.bundle import Bundle
 from promptguard.runtime.infer import answer
-from promptguard.runtime.pins import pin
 
+from .scoring import pinned
 from .tokenlabels import NAMES, UNSURE, read_marked
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def measured_names(bundle: Bundle, needed: Mapping[str, Path]) -> Iterator[Measu
     labels = _labels(bundle)
     if not labels:
         return
-    model = pin(str(bundle.path))
+    model = pinned(str(bundle.path))
     for row in tqdm(read_marked(needed["names"] / "heldout.jsonl.gz"), "names"):
         there = {label for _, _, label in row.marks}
         if UNSURE in there:

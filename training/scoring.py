@@ -25,11 +25,10 @@ from promptguard import (
     Toxicity,
 )
 from promptguard.runtime.bundle import Bundle
-from promptguard.runtime.pins import pin
 
 from .rows import Row
 
-__all__ = ["Judgement", "Scored", "judge_all", "score_all"]
+__all__ = ["Judgement", "Scored", "judge_all", "pinned", "score_all"]
 
 T = TypeVar("T")
 
@@ -145,6 +144,14 @@ def _lookers(there: Set[str], model: str) -> Iterator[Guard]:
         yield Classifier(labels=tuple(sorted(rest)), **every)
 
 
+def pinned(model: str | None) -> str:
+    """The name of a bundle as its folder is now."""
+    # A run in which nothing has changed loads no ONNX Runtime.
+    from promptguard.runtime.pins import pin
+
+    return pin(model)
+
+
 def judge_all(
     rows: Sequence[Row],
     what: str,
@@ -162,11 +169,11 @@ def judge_all(
         guards: By any names, and of this model; they let pass what they flag.
     """
     there = {label for _, labels in Bundle.load(model).heads for label in labels}
-    pinned = pin(model)
+    fixed = pinned(model)
     of_it = {
-        name: replace(guard, model=pinned) for name, guard in (guards or {}).items()
+        name: replace(guard, model=fixed) for name, guard in (guards or {}).items()
     }
-    lookers = tuple(_lookers(there, pinned))
+    lookers = tuple(_lookers(there, fixed))
     return _on_all_cores(rows, what, partial(_judge, lookers=lookers, guards=of_it))
 
 
@@ -187,7 +194,7 @@ def score_all(
         model: A bundle's folder; None is the model that the library ships.
         rates: False-positive rates to decide at.
     """
-    return _on_all_cores(rows, what, partial(_score, model=pin(model), rates=rates))
+    return _on_all_cores(rows, what, partial(_score, model=pinned(model), rates=rates))
 
 
 def _on_all_cores(

@@ -9,10 +9,10 @@ from typing import Any
 
 from promptguard import PromptInjection
 from promptguard.measure.figures import percentile
-from promptguard.runtime.pins import pin
 
 from .config import Config
 from .rows import Row
+from .scoring import pinned
 
 __all__ = ["SIZES", "measure"]
 
@@ -35,7 +35,7 @@ def measure(
     rows = [row for part in sets.values() for row in part if not row.attack]
     if not rows:
         return {}
-    guard = PromptInjection(fpr=config.evaluate.fpr, model=pin(model))
+    guard = PromptInjection(fpr=config.evaluate.fpr, model=pinned(model))
     guard.check("The first check loads the model.")
     found = {}
     for size in SIZES:
