@@ -93,22 +93,28 @@ class CsvTable(_Rows):
 
     @property
     def names(self) -> list[str]:
-        with reading(self.path), self._open() as file:
-            names = next(csv.reader(file), [])
+        names = next(self._fields(), [])
         if len(names) > len(set(names)):
             raise ConfigError(f"{self.path} has two columns of one name")
         return names
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        csv.field_size_limit(2**31 - 1)
-        with reading(self.path), self._open() as file:
-            for number, row in enumerate(csv.DictReader(file), start=1):
-                if None in row or None in row.values():
-                    kind = "more" if None in row else "fewer"
-                    raise ConfigError(
-                        f"{self.path}: row {number} has {kind} fields than the header"
-                    )
-                yield row
+        fields = self._fields()
+        names = next(fields, [])
+        number = 0
+        for row in fields:
+            if not row:
+                # An empty line is a row where there is one column, else none at all.
+                if len(names) != 1:
+                    continue
+                row = [""]
+            number += 1
+            if len(row) != len(names):
+                kind = "more" if len(row) > len(names) else "fewer"
+                raise ConfigError(
+                    f"{self.path}: row {number} has {kind} fields than the header"
+                )
+            yield dict(zip(names, row, strict=True))
 
     def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
         with out.open("w", encoding="utf-8", newline="") as file:
@@ -119,8 +125,37 @@ class CsvTable(_Rows):
                 values = [str(v).lower() if isinstance(v, bool) else v for v in more]
                 writer.writerow([*row.values(), *values])
 
-    def _open(self) -> Any:
-        return self.path.open(encoding="utf-8-sig", newline="")
+    def _fields(self) -> Iterator[list[str]]:
+        """The header and the rows; a quote that never ends would take rows along."""
+        csv.field_size_limit(2**31 - 1)
+        with (
+            reading(self.path),
+            self.path.open(encoding="utf-8-sig", newline="") as file,
+        ):
+            reader = csv.reader(file, strict=True)
+            while True:
+                line = reader.line_num + 1
+                try:
+                    row = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error:
+                    raise ConfigError(
+                        f"{self.path}:{line}: the row that begins here has a quote that "
+                        "is not closed, or text behind a closed one"
+                    ) from None
+                yield row
+
+
+class _Twice(ValueError):
+    """An object of JSON has a name twice, and one of the values would be lost."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Twice
+    return made
 
 
 class JsonTable(_Rows):
@@ -138,7 +173,11 @@ class JsonTable(_Rows):
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line)
+                    row = json.loads(line, object_pairs_hook=_object)
+                except _Twice:
+                    raise ConfigError(
+                        f"{self.path}:{number}: an object has two values of one name"
+                    ) from None
                 except (ValueError, RecursionError):
                     row = None
                 if not isinstance(row, dict):
@@ -287,7 +326,7 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         # Of a decoding error, the message has bytes of the text.
         strange = isinstance(error, UnicodeDecodeError)
         why = "not UTF-8" if strange else getattr(error, "strerror", None) or error
