@@ -276,6 +276,53 @@ def test_numbers_are_no_texts(tmp_path):
         check_file(tmp_path / "in.parquet", tmp_path / "out.parquet", CHECK)
 
 
+def test_a_column_that_is_all_null_has_empty_texts(tmp_path):
+    pa = arrow()
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": pa.nulls(3)}), tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    summary = check_file(tmp_path / "in.parquet", out, CHECK, workers=0)
+    assert (summary.rows, summary.errors) == (3, 0)
+    found = parquet.read_table(out)
+    assert found["text"].to_pylist() == [None, None, None]
+    assert found["verdict_action"].to_pylist() == ["allow"] * 3
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+@pytest.mark.parametrize("form", ["string", "large_string", "dictionary", "needed"])
+def test_a_part_of_a_folder_may_be_all_null(tmp_path, empty, form):
+    pa = arrow()
+    from pyarrow import parquet
+
+    forms = {
+        "string": pa.string(),
+        "large_string": pa.large_string(),
+        "dictionary": pa.dictionary(pa.int32(), pa.string()),
+        "needed": pa.string(),
+    }
+    kind = pa.field("text", forms[form], nullable=form != "needed")
+    (tmp_path / "in").mkdir()
+    for part in range(3):
+        fields = [pa.field("id", pa.int64()), kind, pa.field("tags", pa.string())]
+        columns = [[part], ["a heron"], [None]]
+        if part == empty:
+            fields[1] = pa.field("text", pa.null())
+            fields[2] = pa.field("tags", pa.null())
+            columns[1] = [None]
+        table = pa.table(columns, schema=pa.schema(fields, {"of": "somebody"}))
+        parquet.write_table(table, tmp_path / "in" / f"{part}.parquet")
+    out = tmp_path / "out.parquet"
+    assert check_file(tmp_path / "in", out, CHECK, workers=0).errors == 0
+    made = parquet.read_table(out)
+    texts = [None if part == empty else "a heron" for part in range(3)]
+    assert made["text"].to_pylist() == texts
+    assert made["verdict_flagged"].to_pylist() == [t is not None for t in texts]
+    assert made.schema.field("text").type == kind.type
+    assert made.schema.field("tags").type == pa.string()
+    assert made.schema.metadata[b"of"] == b"somebody"
+
+
 def test_files_of_a_folder_that_differ_are_refused(tmp_path):
     arrow()
     (tmp_path / "in").mkdir()
