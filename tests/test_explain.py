@@ -41,7 +41,12 @@ def shown(text: str, *findings: Finding) -> str:
     [
         ("one two three", [(4, 7)], "one [1:two:1] three"),
         ("one two three", [], "one two three"),
-        ("one two", [(0, 7), (4, 7)], "[1:one [2:two:1]:2]"),
+        ("one two", [(0, 7), (4, 7)], "[1:one [2:two:2]:1]"),
+        ("one two", [(4, 7), (0, 7)], "[2:one [1:two:1]:2]"),
+        ("one two", [(0, 3), (0, 7)], "[2:[1:one:1] two:2]"),
+        ("one", [(0, 3), (0, 3)], "[1:[2:one:2]:1]"),
+        ("one", [(0, 3), (3, 3)], "[1:one:1][2::2]"),
+        ("a b c d", [(0, 5), (2, 7), (4, 7)], "[1:a [2:b [3:c:1] d:3]:2]"),
         ("one two three", [(0, 7), (4, 13)], "[1:one [2:two:1] three:2]"),
         ("one", [(1, 1)], "o[1::1]ne"),
         ("one", [(3, 3)], "one[1::1]"),

@@ -103,19 +103,18 @@ def _marked(text: str, findings: tuple[Finding, ...], colour: bool) -> str:
     often = 1 if colour else 1 + max(runs, default=0)
     opening, closing = "[" * often, "]" * often
     begins: dict[int, list[int]] = {}
-    ends: dict[int, list[int]] = {}
     for number, finding in enumerate(findings, start=1):
         begins.setdefault(finding.start, []).append(number)
-        ends.setdefault(finding.end, []).append(number)
-    places = sorted({0, len(text), *begins, *ends})
+    places = sorted({0, len(text), *begins, *(finding.end for finding in findings)})
     said: list[str] = []
-    inside: set[int] = set()
+    # In the order in which they were opened: the last is closed first.
+    inside: list[int] = []
     for start, end in pairwise([*places, len(text)]):
-        ending = [n for n in ends.get(start, ()) if n in inside]
-        inside.difference_update(ending)
-        beginning = begins.get(start, [])
-        empty = [n for n in beginning if findings[n - 1].end == start]
-        inside.update(n for n in beginning if n not in empty)
+        ending = [n for n in reversed(inside) if findings[n - 1].end == start]
+        inside = [n for n in inside if findings[n - 1].end != start]
+        beginning = sorted(begins.get(start, ()), key=lambda n: -findings[n - 1].end)
+        empty = [n for n in reversed(beginning) if findings[n - 1].end == start]
+        inside += [n for n in beginning if findings[n - 1].end > start]
         said += [_end(n, findings[n - 1], closing, colour) for n in ending]
         if not colour:
             said += [f"{opening}{n}:" for n in beginning]

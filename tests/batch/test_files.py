@@ -207,9 +207,22 @@ def bad(name: str, data: bytes | None, says: str, column: str = "text"):
         bad("in.csv", b"id,text\n1\n", "row 1 has fewer fields"),
         bad("in.csv", b"id,text\n1,a\n2,b,c\n", "row 2 has more fields"),
         bad("in.csv", b"text,text\na,b\n", "two columns of one name"),
+        bad(
+            "in.csv", b'id,text\n1,a\n2,"zebra\n3,c\n', "in.csv:3: the row that begins"
+        ),
+        bad("in.csv", b'id,text\n1,"zebra\n2,"b"\n3,c\n', "in.csv:2: the row that"),
+        bad("in.csv", b'id,"text\n1,zebra\n', "in.csv:1: the row that begins here"),
         bad("in.csv", b"id,text\n1,zebra\xff\n", "cannot be read: not UTF-8"),
         bad("in.csv", b"id,text,verdict_error\n1,a,b\n", "choose another prefix"),
         bad("in.jsonl", b'{"text": "a"}\n{"text": zebra}\n', "in.jsonl:2: every line"),
+        bad(
+            "in.jsonl",
+            b'{"text": "a"}\n{"text": "b", "text": "zebra"}\n',
+            "in.jsonl:2: an",
+        ),
+        bad(
+            "in.jsonl", b'{"text": "a", "of": {"zebra": 1, "zebra": 2}}\n', "two values"
+        ),
         bad("in.jsonl", b"[1]\n", "every line holds one JSON object"),
         bad("in.jsonl", b'{"prompt": "a"}\n', "there is no column 'text'"),
         bad("in.parquet", b"zebra", "in.parquet is damaged or no Parquet"),
@@ -232,6 +245,28 @@ def test_a_file_that_is_wrong_is_refused_before_a_text_is_checked(
     assert not (tmp_path / f"{out.name}.journal").exists()
 
 
+def test_a_row_of_csv_may_have_line_ends_and_quotes_in_its_texts(tmp_path):
+    made = [{"id": "1", "text": 'a "heron"\nor\r\ntwo'}, {"id": "2", "text": "b"}]
+    source = write(tmp_path / "in.csv", made)
+    check_file(source, tmp_path / "out.csv", CHECK, workers=0)
+    found = read(tmp_path / "out.csv")
+    assert [row["text"] for row in found] == [row["text"] for row in made]
+
+
+def test_an_empty_line_of_csv_is_a_row_where_there_is_one_column(tmp_path):
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("text\na\n\n\na heron\n")
+    two.write_text("id,text\n1,a\n\n2,a heron\n\n")
+    for source, texts in ((one, ["a", "", "", "a heron"]), (two, ["a", "a heron"])):
+        out = tmp_path / f"out-{source.name}"
+        assert check_file(source, out, CHECK, workers=0).rows == len(texts)
+        found = read(out)
+        assert [row["text"] for row in found] == texts
+        assert [row["verdict_flagged"] == "true" for row in found] == [
+            "heron" in text for text in texts
+        ]
+
+
 def test_numbers_are_no_texts(tmp_path):
     pa = arrow()
     from pyarrow import parquet
@@ -239,6 +274,53 @@ def test_numbers_are_no_texts(tmp_path):
     parquet.write_table(pa.table({"text": [1, 2]}), tmp_path / "in.parquet")
     with pytest.raises(ConfigError, match="'text' holds int64, not texts"):
         check_file(tmp_path / "in.parquet", tmp_path / "out.parquet", CHECK)
+
+
+def test_a_column_that_is_all_null_has_empty_texts(tmp_path):
+    pa = arrow()
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": pa.nulls(3)}), tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    summary = check_file(tmp_path / "in.parquet", out, CHECK, workers=0)
+    assert (summary.rows, summary.errors) == (3, 0)
+    found = parquet.read_table(out)
+    assert found["text"].to_pylist() == [None, None, None]
+    assert found["verdict_action"].to_pylist() == ["allow"] * 3
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+@pytest.mark.parametrize("form", ["string", "large_string", "dictionary", "needed"])
+def test_a_part_of_a_folder_may_be_all_null(tmp_path, empty, form):
+    pa = arrow()
+    from pyarrow import parquet
+
+    forms = {
+        "string": pa.string(),
+        "large_string": pa.large_string(),
+        "dictionary": pa.dictionary(pa.int32(), pa.string()),
+        "needed": pa.string(),
+    }
+    kind = pa.field("text", forms[form], nullable=form != "needed")
+    (tmp_path / "in").mkdir()
+    for part in range(3):
+        fields = [pa.field("id", pa.int64()), kind, pa.field("tags", pa.string())]
+        columns = [[part], ["a heron"], [None]]
+        if part == empty:
+            fields[1] = pa.field("text", pa.null())
+            fields[2] = pa.field("tags", pa.null())
+            columns[1] = [None]
+        table = pa.table(columns, schema=pa.schema(fields, {"of": "somebody"}))
+        parquet.write_table(table, tmp_path / "in" / f"{part}.parquet")
+    out = tmp_path / "out.parquet"
+    assert check_file(tmp_path / "in", out, CHECK, workers=0).errors == 0
+    made = parquet.read_table(out)
+    texts = [None if part == empty else "a heron" for part in range(3)]
+    assert made["text"].to_pylist() == texts
+    assert made["verdict_flagged"].to_pylist() == [t is not None for t in texts]
+    assert made.schema.field("text").type == kind.type
+    assert made.schema.field("tags").type == pa.string()
+    assert made.schema.metadata[b"of"] == b"somebody"
 
 
 def test_files_of_a_folder_that_differ_are_refused(tmp_path):
@@ -357,6 +439,36 @@ def test_a_journal_of_something_else_is_refused(tmp_path, change, says):
     source, out = stopped(tmp_path)
     with pytest.raises(ConfigError, match=f"{says}; remove it"):
         check_file(source, out, change(source), workers=0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x93\x01zebra\xff",
+        b"\x93\x01zebra\xff\n",
+        b'{"other": 1}\n',
+        b"[1]\n",
+        b"[" * 100_000 + b"\n",
+        b'{"format":1,"file":"of another"',
+    ],
+    ids=["bytes", "a line of bytes", "JSON", "a list", "deep", "cut off"],
+)
+def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path, data):
+    source = write(tmp_path / "in.jsonl", rows()[:3])
+    journal = tmp_path / "out.jsonl.journal"
+    journal.write_bytes(data)
+    with pytest.raises(ConfigError, match="is no journal of ours; move it"):
+        check_file(source, tmp_path / "out.jsonl", CHECK, workers=0)
+    assert journal.read_bytes() == data
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40])
+def test_a_journal_that_was_cut_off_in_its_first_line_is_begun_anew(tmp_path, kept):
+    source, out = stopped(tmp_path)
+    journal = tmp_path / "out.jsonl.journal"
+    journal.write_bytes(journal.read_bytes()[:kept])
+    assert check_file(source, out, CHECK, workers=0).before == 0
+    assert read(out) == whole(tmp_path)
 
 
 def test_a_model_that_was_trained_anew_is_another_check(tmp_path):

@@ -181,7 +181,9 @@ def test_naming_the_room_loads_no_numpy():
 
 
 def test_a_window_that_is_too_small_is_no_pass():
-    with pytest.raises(ConfigError, match="has 30 requests, and 50 are needed"):
+    with pytest.raises(
+        ConfigError, match="has 30 requests with texts of one direction, and 50"
+    ):
         compare(sample(prompts(30, 1)), sample(prompts(300, 2)))
 
 

@@ -162,6 +162,36 @@ def test_a_saved_reference_is_compared_with(kept, capsys, tmp_path):
     assert json.loads(out)["kind"] == "covariate"
 
 
+def test_a_profile_counts_the_requests_that_its_window_has(capsys, tmp_path):
+    """Of some requests only the input was kept, and of others only the output."""
+    rows = [
+        row(text, number, direction="input" if number < 60 else "output")
+        for number, text in enumerate(prompts(130, 1))
+    ]
+    traffic, profile = tmp_path / "traffic.jsonl", tmp_path / "profile.json"
+    traffic.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    status, _, said = run(capsys, "--traffic", traffic, "--save-reference", profile)
+    assert (status, "the profile of 130 requests" in said) == (0, True)
+    words = ("--traffic", traffic, "--reference", profile, "--json", "-")
+    _, out, _ = run(capsys, *words)
+    data = json.loads(out)
+    assert data["current"]["requests"] == data["reference"]["requests"] == 130
+    # Before, profiles did not say how many they are.
+    older = json.loads(profile.read_text())
+    del older["requests"]
+    profile.write_text(json.dumps(older))
+    _, out, _ = run(capsys, *words)
+    assert json.loads(out)["reference"]["requests"] == 70
+
+
+def test_a_database_that_is_given_as_a_file_is_told_how_it_is_given(kept, capsys):
+    path = kept.removeprefix("sqlite:///")
+    said = fails(capsys, "--traffic", path, "--reference-until", "24h")
+    assert f"this is a database, and is given as {kept}" in said
+    said = fails(capsys, "--traffic", kept, "--reference", path)
+    assert f"this is a database, and is given as {kept}" in said
+
+
 def test_an_export_in_parquet_says_what_the_database_says(kept, capsys, tmp_path):
     pytest.importorskip("pyarrow", reason="needs the extra parquet")
     files = {}
@@ -549,6 +579,8 @@ def damage(*path: object, value: object):
     [
         damage("sides", value={}),
         damage("sides", value=[]),
+        damage("requests", value=0),
+        damage("requests", value=10**6),
         damage("sides", value={"input": {}}),
         damage("known", value=[]),
         damage("first", value="monday"),

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -93,22 +94,28 @@ class CsvTable(_Rows):
 
     @property
     def names(self) -> list[str]:
-        with reading(self.path), self._open() as file:
-            names = next(csv.reader(file), [])
+        names = next(self._fields(), [])
         if len(names) > len(set(names)):
             raise ConfigError(f"{self.path} has two columns of one name")
         return names
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        csv.field_size_limit(2**31 - 1)
-        with reading(self.path), self._open() as file:
-            for number, row in enumerate(csv.DictReader(file), start=1):
-                if None in row or None in row.values():
-                    kind = "more" if None in row else "fewer"
-                    raise ConfigError(
-                        f"{self.path}: row {number} has {kind} fields than the header"
-                    )
-                yield row
+        fields = self._fields()
+        names = next(fields, [])
+        number = 0
+        for row in fields:
+            if not row:
+                # An empty line is a row where there is one column, else none at all.
+                if len(names) != 1:
+                    continue
+                row = [""]
+            number += 1
+            if len(row) != len(names):
+                kind = "more" if len(row) > len(names) else "fewer"
+                raise ConfigError(
+                    f"{self.path}: row {number} has {kind} fields than the header"
+                )
+            yield dict(zip(names, row, strict=True))
 
     def write(self, out: Path, types: Mapping[str, type], told: Iterator[Any]) -> None:
         with out.open("w", encoding="utf-8", newline="") as file:
@@ -119,8 +126,37 @@ class CsvTable(_Rows):
                 values = [str(v).lower() if isinstance(v, bool) else v for v in more]
                 writer.writerow([*row.values(), *values])
 
-    def _open(self) -> Any:
-        return self.path.open(encoding="utf-8-sig", newline="")
+    def _fields(self) -> Iterator[list[str]]:
+        """The header and the rows; a quote that never ends would take rows along."""
+        csv.field_size_limit(2**31 - 1)
+        with (
+            reading(self.path),
+            self.path.open(encoding="utf-8-sig", newline="") as file,
+        ):
+            reader = csv.reader(file, strict=True)
+            while True:
+                line = reader.line_num + 1
+                try:
+                    row = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error:
+                    raise ConfigError(
+                        f"{self.path}:{line}: the row that begins here has a quote "
+                        "that is not closed, or text behind a closed one"
+                    ) from None
+                yield row
+
+
+class _Twice(ValueError):
+    """An object of JSON has a name twice, and one of the values would be lost."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Twice
+    return made
 
 
 class JsonTable(_Rows):
@@ -138,7 +174,11 @@ class JsonTable(_Rows):
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line)
+                    row = json.loads(line, object_pairs_hook=_object)
+                except _Twice:
+                    raise ConfigError(
+                        f"{self.path}:{number}: an object has two values of one name"
+                    ) from None
                 except (ValueError, RecursionError):
                     row = None
                 if not isinstance(row, dict):
@@ -189,28 +229,24 @@ class ParquetTable(Table):
 
     @property
     def names(self) -> list[str]:
-        return list(self._schema().names)
+        return list(self._schema.names)
 
     def count(self) -> int:
         import pyarrow as pa
 
-        schema = self._schema()
+        schema = self._schema
         absent(self.column, schema.names)
         kind = schema.field(self.column).type
         inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if not any(
-            known(inner) for known in (pa.types.is_string, pa.types.is_large_string)
-        ):
+        kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
+        if not any(known(inner) for known in kinds):
             raise ConfigError(
                 f"{self.path}: column {self.column!r} holds {kind}, not texts"
             )
         count = 0
         for path in self.files:
             with reading(path):
-                data = self._parquet.read_metadata(path)
-            if not data.schema.to_arrow_schema().equals(schema):
-                raise ConfigError(f"{path} has other columns than {self.files[0]}")
-            count += data.num_rows
+                count += self._parquet.read_metadata(path).num_rows
         return count
 
     def texts(self, start: int, size: int) -> Iterator[list[object]]:
@@ -221,7 +257,7 @@ class ParquetTable(Table):
         import pyarrow as pa
 
         fields = arrow_fields(types)
-        read = self._schema()
+        read = self._schema
         schema = pa.schema([*read, *fields], read.metadata)
         with self._parquet.ParquetWriter(out, schema) as writer:
             for batch in self._batches(0, _GROUP, None):
@@ -230,14 +266,35 @@ class ParquetTable(Table):
                     pa.array([row[place] for row in rows], field.type)
                     for place, field in enumerate(fields)
                 ]
-                arrays = [*batch.columns, *added]
+                # Of nulls alone a part does not say what they are.
+                own = [
+                    pa.nulls(len(batch), field.type)
+                    if pa.types.is_null(column.type)
+                    else column
+                    for field, column in zip(read, batch.columns, strict=True)
+                ]
+                arrays = [*own, *added]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
         if next(told, None) is not None:
             raise ConfigError(f"{self.path} has changed since it was checked")
 
+    @cached_property
     def _schema(self) -> Any:
-        with reading(self.files[0]):
-            return self._parquet.read_schema(self.files[0])
+        """The columns of all files: one that is all null in some is what others say."""
+        import pyarrow as pa
+
+        first, *others = self.files
+        with reading(first):
+            whole = self._parquet.read_schema(first)
+        for path in others:
+            with reading(path):
+                schema = self._parquet.read_schema(path)
+            pairs = zip(whole, schema, strict=False)
+            fields = [field for pair in pairs if (field := _either(*pair)) is not None]
+            if not len(fields) == len(whole) == len(schema):
+                raise ConfigError(f"{path} has other columns than {first}")
+            whole = pa.schema(fields, whole.metadata)
+        return whole
 
     def _batches(
         self, start: int, size: int, columns: list[str] | None
@@ -253,6 +310,21 @@ class ParquetTable(Table):
                         continue
                     yield batch.slice(start)
                     start = 0
+
+
+def _either(one: Any, other: Any) -> Any:
+    """The field that holds the values of both, or None where there is none."""
+    import pyarrow as pa
+
+    if one.name != other.name:
+        return None
+    if one.type == other.type:
+        return one.with_nullable(one.nullable or other.nullable)
+    if pa.types.is_null(one.type):
+        return other.with_nullable(True)
+    if pa.types.is_null(other.type):
+        return one.with_nullable(True)
+    return None
 
 
 _KINDS: tuple[type[Table], ...] = (ParquetTable, CsvTable, JsonTable)
@@ -287,7 +359,7 @@ def reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
         # Of a decoding error, the message has bytes of the text.
         strange = isinstance(error, UnicodeDecodeError)
         why = "not UTF-8" if strange else getattr(error, "strerror", None) or error

@@ -93,18 +93,20 @@ class Journal:
 
     def _begun(self, of: dict[str, Any]) -> None:
         head = self._file.readline()
-        if not head.endswith(b"\n"):
+        if _encoded(of).startswith(head) and not head.endswith(b"\n"):
+            # It is new, or was cut off before it had a row.
             self._file.seek(0)
             self._file.truncate()
             self._line(of)
             return
         try:
             known = json.loads(head)
-        except ValueError:
-            raise ConfigError(f"{self.path} is no journal of ours; move it") from None
+        except (ValueError, RecursionError):
+            known = None
+        if not isinstance(known, dict) or "format" not in known:
+            raise ConfigError(f"{self.path} is no journal of ours; move it")
         if known != of:
-            both = known.items() if isinstance(known, dict) else ()
-            other = [name for name, value in both if of.get(name) != value]
+            other = [name for name, value in known.items() if of.get(name) != value]
             raise ConfigError(
                 f"{self.path} is of a run with another {' and '.join(other) or 'form'};"
                 " remove it to begin anew"
@@ -123,5 +125,9 @@ class Journal:
         self._file.truncate()
 
     def _line(self, value: Any) -> None:
-        self._file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+        self._file.write(_encoded(value))
         self._file.flush()
+
+
+def _encoded(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"

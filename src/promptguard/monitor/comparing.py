@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from .. import ConfigError
 from ..errors import nearest
 from . import quality as qualities
@@ -110,7 +108,7 @@ def compare(
         verdict,
         kind,
         told(kind, checks, rows, weighed),
-        _window(profile, current),
+        _window(profile),
         _window(reference),
         tuple(checks),
         tuple(rows),
@@ -147,9 +145,9 @@ def _large_enough(profile: Profile, reference: Profile, thresholds: Thresholds) 
         most = max((side.requests for side in of.sides.values()), default=0)
         if most < thresholds.requests:
             raise ConfigError(
-                f"{of.source}: the {name} has {most} requests, and "
-                f"{thresholds.requests} are needed; widen it, or lower `requests` in "
-                "[verdict] of the thresholds"
+                f"{of.source}: the {name} has {most} requests with texts of one "
+                f"direction, and {thresholds.requests} are needed; widen it, or lower "
+                "`requests` in [verdict] of the thresholds"
             )
 
 
@@ -213,14 +211,10 @@ def _kept(sides: Iterable[Side]) -> dict[str, int]:
     return kept
 
 
-def _window(profile: Profile, sample: Sample | None = None) -> Window:
+def _window(profile: Profile) -> Window:
     sides = profile.sides.values()
     kept = _kept(sides)
     read = sum(sum(side.columns["language"].values()) for side in sides)
-    # A request has an input and an output; of a profile only the larger is known.
-    requests = max((side.requests for side in sides), default=0)
-    if sample is not None:
-        requests = int(np.unique(sample.request).size)
     first, last = map(Window.moment, (profile.first, profile.last))
     texts = sum(side.texts for side in sides)
-    return Window(profile.source, first, last, requests, texts, read, kept)
+    return Window(profile.source, first, last, profile.requests, texts, read, kept)

@@ -113,6 +113,7 @@ class Profile:
         source: Where it is from, in words.
         sides: By direction.
         known: By label.
+        requests: How many requests: one may have texts of both directions, or of one.
         first: The time of the oldest request.
         last: The time of the newest.
     """
@@ -120,6 +121,7 @@ class Profile:
     source: str
     sides: Mapping[str, Side]
     known: Mapping[str, Known]
+    requests: int
     first: float | None = None
     last: float | None = None
 
@@ -134,6 +136,7 @@ class Profile:
                 label: _known(sample, label, rows, values)
                 for label, (rows, values) in (labelled or {}).items()
             },
+            sample.requests,
             sample.first,
             sample.last,
         )
@@ -193,6 +196,7 @@ class Profile:
             "kind": KIND,
             "version": VERSION,
             "source": self.source,
+            "requests": self.requests,
             "first": self.first,
             "last": self.last,
             "sides": {
@@ -262,8 +266,13 @@ class Profile:
         }
         if not sides or not all(map(_adds_up, sides.values())):
             raise ValueError
+        each = [side.requests for side in sides.values()]
+        # Before it was written down, no more than this was known of it.
+        requests = count(data.get("requests", max(each)), 1)
+        if not max(each) <= requests <= sum(each):
+            raise ValueError
         first, last = number(data["first"]), number(data["last"])
-        return cls(str(data["source"]), sides, known, first, last)
+        return cls(str(data["source"]), sides, known, requests, first, last)
 
 
 def _side(sample: Sample) -> Side:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = ["check_source", "sample", "texts"]
 _NEEDED = ("id", "length", "action", "findings")
 _OPTIONAL = ("key", "time", "text", "position", "direction", "role", "coverage", "kept")
 _FOUND = ("guard", "label", "score", "action")
+# https://www.sqlite.org/fileformat2.html, 1.3.1
+_SQLITE = b"SQLite format 3\0"
 _ACTIONS = ("allow", "flag", "redact", "block")
 
 
@@ -92,6 +95,17 @@ def check_source(source: str) -> None:
             f"{name}: this file is empty; `promptguard traffic export` writes one "
             "that is not, where traffic was kept"
         )
+    if _begins(path, _SQLITE):
+        raise ConfigError(
+            f"{name}: this is a database, and is given as sqlite:///{name}"
+        )
+
+
+def _begins(path: Path, mark: bytes) -> bool:
+    # Who cannot read it is told so where it is read.
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(mark)) == mark
+    return False
 
 
 def _moment(value: str | float | None, what: str) -> float | None:
