@@ -554,6 +554,18 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert GUARD.check(verdict.text).findings == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the password is %20postgres://joe:hu7nter@db/x(\n",
+        "password=Tr0ub4dor:sk" + "_live_" + drawn(24) + "(",
+    ],
+)
+def test_what_stood_before_a_placeholder_is_no_value_by_itself(text: str) -> None:
+    once = GUARD.check(text).text
+    assert once != text and GUARD.check(once).text == once
+
+
 @settings(max_examples=100, deadline=None)
 @given(TEXTS, st.lists(st.integers(1, 60), min_size=1, max_size=5))
 def test_a_stream_is_redacted_like_the_whole(text: str, sizes: list[int]) -> None:
