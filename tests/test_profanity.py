@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import re
 import tomllib
 from importlib.resources import files
@@ -401,6 +402,31 @@ def test_the_guard_keeps_the_rules(guard: Guard) -> None:
     check_guard(guard, SAMPLES, long=3_000)
 
 
+@pytest.mark.parametrize("mask", "+$\u2022?!@&#\u2588|\u00d7*%~_")
+def test_a_mask_is_no_letter_in_disguise(mask: str) -> None:
+    guard = Profanity(mask=mask)
+    once = guard.check("-it(ass\U0001f642").text
+    assert once == f"-it({mask * 3}\U0001f642"
+    assert guard.check(once).text == once
+    # Somebody else's sign still is one.
+    assert guard.check("a$$").text == mask * 3
+    assert guard.check("sh!!t").text == mask * 5
+
+
+@pytest.mark.parametrize("mask", "+$|")
+def test_redacting_twice_with_another_mask_changes_nothing_more(mask: str) -> None:
+    guard, chance = Profanity(mask=mask, severity=1), random.Random(mask)
+    for _ in range(250):
+        parts = (chance.choice(BESIDE) for _ in range(chance.randint(1, 9)))
+        text = "".join(part + chance.choice(("", "", " ")) for part in parts)
+        once = guard.check(text).text
+        assert guard.check(once).text == once
+
+
+BESIDE = (
+    "fuck shit bitch ass cker f*ck sh!t a$$ it( -it ( ) + ++ $ | ! * ' . - _ \n s "
+    "\U0001f642 \U0001f595 class son of a hole hell er ing sh ck 1 xx"
+).split(" ")
 PIECES = st.sampled_from(
     "fuck shit bitch ass fu ck f*ck sh!t a$$ f.u.c.k f u c k $hit class Dick Moby "
     "son of a bitch holy хуй блядь на 他妈的 傻逼 チンコ パ scheiße hell o fuuuck * ** "

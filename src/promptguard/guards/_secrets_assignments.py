@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ._secrets_checks import entropy, is_placeholder, is_random, is_wordy
+from ._secrets_checks import PLACEHOLDER, entropy, is_placeholder, is_random, is_wordy
 from ._secrets_names import kind_of
 
 __all__ = ["Assignment", "assignments", "verdict"]
@@ -225,6 +225,9 @@ def _assignment(text: str, hit: int, match: re.Match[str]) -> Assignment | None:
     left, right = match.span("quoted" if quoted else "bare")
     value = text[left:right]
     if not quoted:
+        if PLACEHOLDER.match(text, right):
+            # The value goes on in what is out already.
+            return None
         value = value.rstrip(".:!?" if match["says"] else ".:")
         right = left + len(value)
     if kind == "password" and text[start - 1 : start] == "/" and "/" in value:

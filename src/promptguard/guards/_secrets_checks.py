@@ -13,7 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-__all__ = ["CHECKS", "entropy", "is_placeholder", "is_random", "is_wordy"]
+__all__ = [
+    "CHECKS",
+    "PLACEHOLDER",
+    "entropy",
+    "is_placeholder",
+    "is_random",
+    "is_sequence",
+    "is_wordy",
+]
+
+PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+:[0-9a-f]{16}>")
+"""What stands for a value that is out already."""
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -69,11 +80,11 @@ def is_placeholder(value: str) -> bool:
         value.lower() in _NOTHING
         or _FAKE.search(value) is not None
         or _FILLED.fullmatch(value.strip("'\"")) is not None
-        or _is_sequence(value)
+        or is_sequence(value)
     )
 
 
-def _is_sequence(value: str) -> bool:
+def is_sequence(value: str) -> bool:
     """True for abcdef0123456789 and the like, and for very few characters."""
     if len(value) < 12:
         return len(value) > 4 and len(set(value)) < 3
@@ -126,7 +137,7 @@ def _base32(value: str) -> bool:
 
 def _base32_seed(value: str) -> bool:
     """Base 32 with a digit, as a seed of one-time passwords is shown (RFC 4648)."""
-    return any(char in "234567" for char in value) and not _is_sequence(value)
+    return any(char in "234567" for char in value) and not is_sequence(value)
 
 
 def _bech32(value: str) -> bool:
@@ -196,7 +207,7 @@ def _private_key(value: str) -> bool:
     """Enough of the body is there to be a key."""
     body = re.sub(r"-----BEGIN[^-]*-----|\\[nrt]|[A-Za-z-]{3,}:[^\n\\]*", " ", value)
     longest = max(body.split(), key=len, default="")
-    return len(longest) >= 16 and not _is_sequence(longest)
+    return len(longest) >= 16 and not is_sequence(longest)
 
 
 def _private_key_base64(value: str) -> bool:

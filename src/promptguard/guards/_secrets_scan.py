@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ._secrets_assignments import Assignment, assignments, verdict
-from ._secrets_checks import CHECKS, entropy, is_placeholder
-from ._secrets_table import BASE64, GAP, Row, Table
+from ._secrets_checks import CHECKS, PLACEHOLDER, entropy, is_placeholder
+from ._secrets_keys import last_lines, whole_keys
+from ._secrets_table import Row, Table
 
 __all__ = ["REACH", "Secret", "placed", "scan"]
 
@@ -30,18 +31,12 @@ GENERIC = frozenset({"generic-password", "generic-secret"})
 _NEAR = 96
 """How far before a value the name of its provider may stand."""
 
-_PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*_[0-9]+:[0-9a-f]{16}>")
 # A line that goes on in the next one, and a string that goes on in the next string.
 _SEAM = re.compile(
     r"\\\r?\n[ \t]{0,40}"
     r"|([\"'])(?:\s{0,8}[+.&][ \t]{0,8}(?:\\?\r?\n)?|[ \t]{0,8}\\?\r?\n)\s{0,40}\1"
 )
 _MOST_JOINED = 400
-_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,24}PRIVATE KEY")
-_LAST_LINE = re.compile(
-    rf"(?<!{BASE64}){BASE64}{{16,}}+{GAP}([A-Za-z+/=]{{1,47}}+)(?:{GAP})?\Z"
-)
-_LAST = 160
 # What has a structure of its own needs no randomness.
 _CHECKED = (
     "after-zeros",
@@ -100,7 +95,10 @@ def _found(
         lower = text.replace("\u0130", "I").lower()
     yield from _distinct(text, lower, begin, table)
     if table.has_private_keys:
-        yield from _last_lines(text, begin)
+        for left, right in whole_keys(text, begin):
+            yield Secret("private-key", PROVED, left, right, left)
+        for left, right, first in last_lines(text, begin):
+            yield Secret("private-key", PROVED, left, right, first)
     if generic or table.providers is not None:
         for found in assignments(text, lower, begin):
             yield from _assigned(found, lower, table, generic, near)
@@ -121,22 +119,6 @@ def _distinct(text: str, lower: str, begin: int, table: Table) -> Iterator[Secre
         score = _score(row, text[left:right], DISTINCT, table)
         if score and (row.check != "jwk" or _in_jwk(text, left, right)):
             yield Secret(row.name, score, left, right, first)
-
-
-def _last_lines(text: str, begin: int) -> Iterator[Secret]:
-    """The last line of a private key, where nothing in it tells it from a word."""
-    at = begin
-    while (at := text.find("-----END ", at)) >= 0:
-        if _KEY_END.match(text, at):
-            line = _LAST_LINE.search(text, max(0, at - _LAST), at)
-            # The digits of a placeholder are no line.
-            if line is not None and not _PLACEHOLDER.search(text, *_window(line)):
-                yield Secret("private-key", PROVED, *line.span(1), line.start())
-        at += 1
-
-
-def _window(line: re.Match[str]) -> tuple[int, int]:
-    return max(0, line.start() - _LAST), line.end()
 
 
 def _announced(
@@ -273,7 +255,7 @@ def placed(text: str, start: int, end: int) -> bool:
     """
     return any(
         match.start() <= end and start <= match.end()
-        for match in _PLACEHOLDER.finditer(text, max(0, start - REACH), end + REACH)
+        for match in PLACEHOLDER.finditer(text, max(0, start - REACH), end + REACH)
     )
 
 
@@ -283,7 +265,7 @@ def _unplaced(text: str, found: list[Secret]) -> list[Secret]:
     A placeholder counts as letters, as what it stands for did: redacting that does not
     make a secret of what was glued to it.
     """
-    taken = [match.span() for match in _PLACEHOLDER.finditer(text)]
+    taken = [match.span() for match in PLACEHOLDER.finditer(text)]
     starts = [start for start, _ in taken]
 
     def free(secret: Secret) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ._secrets_keys import is_open
+
 __all__ = ["undecided"]
 
 # What is in no ordinary sentence: signs of code, quotes that are no apostrophes, and
@@ -25,7 +27,7 @@ def undecided(text: str, reach: int) -> int:
 
     Args:
         text: A clean reading, as far as it is certain.
-        reach: How far back to look at most.
+        reach: How far back to look at most, but for a private key without its end.
     """
     low = max(0, len(text) - reach)
     begin = len(text)
@@ -36,11 +38,10 @@ def undecided(text: str, reach: int) -> int:
             break
         begin = min(begin - 1, _word(text, sign.start(), low))
     place = max(low, _word(text, begin, low) - _SHORT)
-    key = text.rfind("-----BEGIN", low)
-    if key >= 0 and text.find("-----END", key) < 0:
-        # Its headers are ordinary words.
-        place = min(place, key)
-    return place
+    key = text.rfind("-----BEGIN")
+    headed = key >= low and text.find("-----END", key) < 0
+    # The headers of a key are ordinary words, and its end decides how far it goes.
+    return min(place, key) if key >= 0 and (headed or is_open(text, key)) else place
 
 
 def _word(text: str, position: int, low: int) -> int:

@@ -21,6 +21,8 @@ __all__ = ["Profanity"]
 
 # A text without a finding is read once, others nearly always twice.
 _ROUNDS = 4
+# Fewer of one sign are as often letters of a word: a$$, sh!!t.
+_LEAST_MASKED = 3
 _LISTED = "listed word"
 _TOPICAL = "topic word"
 # The severity of what belongs to a topic: it is no swearing.
@@ -114,9 +116,10 @@ class Profanity(Guard):
     def inspect(self, text: Text) -> Inspection:
         """Find words in every folding of the text, and masked ones in its readings."""
         done: set[tuple[int, int]] = set()
+        mask = self.mask or "*"
         for _ in range(_ROUNDS):
             fresh: dict[tuple[int, int], int] = {}
-            for start, end, severity in self._found(text):
+            for start, end, severity in self._found(_starred(text, mask)):
                 if start >= text.start and (start, end) not in done:
                     fresh.setdefault((start, end), severity)
             for span, severity in fresh.items():
@@ -126,7 +129,8 @@ class Profanity(Guard):
             done.update(fresh)
             # What stands beside a word may read as another once that is masked, and
             # redacting twice is to change nothing more.
-            text = Text(_covered(text.original, fresh), text.role, start=text.start)
+            covered = _covered(text.original, fresh, mask)
+            text = Text(covered, text.role, start=text.start)
 
     def _found(self, text: Text) -> Iterator[tuple[int, int, int]]:
         look = self._search
@@ -201,13 +205,25 @@ def _is_sign(mask: object) -> bool:
     return mask.isprintable() and not (mask.isalnum() or mask in " \"'\\")
 
 
-def _covered(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _starred(text: Text, mask: str) -> Text:
+    """The text with stars for what has been masked with another sign.
+
+    A mask is no letter in disguise: what stands beside one is no word together with it.
+    """
+    if mask == "*" or mask * _LEAST_MASKED not in text.original:
+        return text
+    runs = re.compile(f"(?:{re.escape(mask)}){{{_LEAST_MASKED},}}")
+    stars = runs.sub(lambda run: "*" * len(run[0]), text.original)
+    return Text(stars, text.role, start=text.start)
+
+
+def _covered(text: str, spans: Iterable[tuple[int, int]], mask: str) -> str:
     """The text with these spans masked."""
     parts, done = [], 0
     for start, end in sorted(spans):
         if end > done:
             start = max(start, done)
-            parts += [text[done:start], "*" * (end - start)]
+            parts += [text[done:start], mask * (end - start)]
             done = end
     return "".join([*parts, text[done:]])
 
