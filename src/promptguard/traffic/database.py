@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from .. import ConfigError, MissingExtra
 
@@ -163,14 +164,16 @@ class Database:
         url: ``sqlite:///traffic.db``, or ``postgresql://user@host/name``. A password
             in it is in no message and no repr.
         create: Make it where it is not there.
+        write: What is in it may be changed; a file of SQLite is opened to be read
+            alone otherwise. It is None where that goes with ``create``.
 
     Raises:
         ConfigError: The URL cannot be read, or the database not be opened, or it is of
-            another version.
+            another version, or a file of SQLite is another program's.
         MissingExtra: SQLAlchemy, or the driver of PostgreSQL, is not installed.
     """
 
-    def __init__(self, url: str, *, create: bool) -> None:
+    def __init__(self, url: str, *, create: bool, write: bool | None = None) -> None:
         try:
             import sqlalchemy
         except ImportError:
@@ -179,8 +182,13 @@ class Database:
         self.name = without_password(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.tables = tables()
+        writes = create if write is None else write
         if self.sqlite:
             _file(parsed, create)
+            # Whose it is has to be known before the first setting changes it.
+            self._look(parsed, writes)
+            if not writes:
+                parsed = _to_read(parsed)
         # Parameters hold texts; an error of a database must not show them.
         options: dict[str, Any] = {"hide_parameters": True}
         options["connect_args"] = (
@@ -195,7 +203,7 @@ class Database:
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except ModuleNotFoundError:
             raise MissingExtra("psycopg", "postgres") from None
-        if self.sqlite:
+        if self.sqlite and writes:
             sqlalchemy.event.listen(self.engine, "connect", _settings)
         self._prepare(create)
 
@@ -230,6 +238,37 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
 
+    def _look(self, url: URL, writes: bool) -> None:
+        """See whose a file of SQLite is, without a change to it or beside it."""
+        import sqlalchemy
+
+        path = Path(str(url.database))
+        if not path.stat().st_size:
+            return
+        # To read a file in WAL mode makes two more beside it that stay there. Where
+        # nobody has it open, everything is in the file itself.
+        if not Path(f"{path}-wal").exists() and _logs_ahead(path):
+            url = url.update_query_dict({"immutable": "1"})
+        options = {"poolclass": sqlalchemy.NullPool, "connect_args": {"timeout": _WAIT}}
+        engine = sqlalchemy.create_engine(_to_read(url), **options)
+        try:
+            with engine.connect() as connection:
+                names = sqlalchemy.inspect(connection).get_table_names()
+                if self.tables.meta.name in names:
+                    self._known(self._version(connection))
+                elif names and writes:
+                    raise ConfigError(
+                        f"{self.name}: this database is another program's; name a "
+                        "file of its own for the traffic, which is made where it is "
+                        "not there"
+                    )
+                elif names:
+                    raise self._other()
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise self._unopened(error) from None
+        finally:
+            engine.dispose()
+
     def _prepare(self, create: bool) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -237,15 +276,25 @@ class Database:
             with self.engine.begin() as connection:
                 if create:
                     self._create(connection)
-                version = self._version(connection)
+                self._known(self._version(connection))
         except SQLAlchemyError as error:
             self.close()
-            raise ConfigError(
-                f"{self.name}: the database cannot be opened ({reason(error)}); see "
-                "that it is there, that it may be written, and who holds it"
-            ) from None
-        if version != str(VERSION):
+            raise self._unopened(error) from None
+        except ConfigError:
             self.close()
+            raise
+
+    def _unopened(self, error: BaseException) -> ConfigError:
+        return ConfigError(
+            f"{self.name}: the database cannot be opened ({reason(error)}); see "
+            "that it is there, that it may be written, and who holds it"
+        )
+
+    def _other(self) -> ConfigError:
+        return ConfigError(f"{self.name}: there is no traffic in this database")
+
+    def _known(self, version: str) -> None:
+        if version != str(VERSION):
             raise ConfigError(
                 f"{self.name}: the tables are of version {version}, and this "
                 f"promptguard knows version {VERSION}; use the one that wrote them, "
@@ -273,7 +322,7 @@ class Database:
 
         meta = self.tables.meta
         if not inspect(connection).has_table(meta.name):
-            raise ConfigError(f"{self.name}: there is no traffic in this database")
+            raise self._other()
         found = select(meta.c.value).where(meta.c.name == "version")
         return str(connection.scalar(found))
 
@@ -352,6 +401,23 @@ def _file(url: URL, create: bool) -> None:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
     if not os.access(path, os.R_OK):
         raise ConfigError(f"{path}: cannot be read: permission denied")
+
+
+def _to_read(url: URL) -> URL:
+    """The URL of a file that SQLite opens to be read alone.
+
+    Beside a file in WAL mode it still needs, and may make, the -shm and -wal files.
+    """
+    path = quote(os.path.abspath(str(url.database)))
+    return url.set(
+        database=f"file:{path}", query={**url.query, "mode": "ro", "uri": "true"}
+    )
+
+
+def _logs_ahead(path: Path) -> bool:
+    """Whether a file of SQLite is in WAL mode (file format, 1.3.3)."""
+    with path.open("rb") as file:
+        return file.read(20)[18:] == b"\2\2"
 
 
 def _settings(connection: Any, _: object) -> None:
