@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sqlite3
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from .. import ConfigError, MissingExtra
+from .addresses import logs_ahead, parse, see_the_file, to_read, without_password
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, MetaData, Table
@@ -35,8 +33,6 @@ _PAGE = 500
 _WAIT = 5.0
 # Of PostgreSQL, while the tables are made.
 _LOCK = 0x70726F6D
-# PostgreSQL's own ways to give a password in a URL.
-_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +174,17 @@ class Database:
             import sqlalchemy
         except ImportError:
             raise MissingExtra("sqlalchemy", "capture") from None
-        parsed = _parsed(url)
+        parsed = parse(url)
         self.name = without_password(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.tables = tables()
         writes = create if write is None else write
         if self.sqlite:
-            _file(parsed, create)
+            see_the_file(parsed, create)
             # Whose it is has to be known before the first setting changes it.
             self._look(parsed, writes)
             if not writes:
-                parsed = _to_read(parsed)
+                parsed = to_read(parsed)
         # Parameters hold texts; an error of a database must not show them.
         options: dict[str, Any] = {"hide_parameters": True}
         options["connect_args"] = (
@@ -247,10 +243,10 @@ class Database:
             return
         # To read a file in WAL mode makes two more beside it that stay there. Where
         # nobody has it open, everything is in the file itself.
-        if not Path(f"{path}-wal").exists() and _logs_ahead(path):
+        if not Path(f"{path}-wal").exists() and logs_ahead(path):
             url = url.update_query_dict({"immutable": "1"})
         options = {"poolclass": sqlalchemy.NullPool, "connect_args": {"timeout": _WAIT}}
-        engine = sqlalchemy.create_engine(_to_read(url), **options)
+        engine = sqlalchemy.create_engine(to_read(url), **options)
         try:
             with engine.connect() as connection:
                 names = sqlalchemy.inspect(connection).get_table_names()
@@ -342,82 +338,6 @@ def passes(error: BaseException) -> bool:
 
     away = isinstance(error, DBAPIError) and error.connection_invalidated
     return away or isinstance(error, OperationalError)
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown, also one that is not written right.
-
-    What stands between the user and the last @ is hidden: a password may have an @ of
-    its own, or a slash, that nobody escaped.
-    """
-    scheme, mark, rest = url.partition("://")
-    if mark and rest.startswith("/") and scheme.startswith("sqlite"):
-        # A file, whatever its name has in it.
-        return url
-    before = f"{scheme}{mark}" if mark else ""
-    user, at, host = (rest if mark else url).rpartition("@")
-    if at:
-        name, colon, _ = user.partition(":")
-        before += f"{name}{':***' if colon else ''}@"
-    return before + _QUERY.sub(r"\1***", host)
-
-
-def _parsed(url: str) -> URL:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "the URL of the database cannot be read; it is written like "
-            "sqlite:///traffic.db or postgresql://user:password@host/name"
-        ) from None
-    if "@" in (parsed.host or ""):
-        # Half of a password would be looked up as the name of a host.
-        raise ConfigError(
-            f"{without_password(url)}: there are two @ in this URL; in a password, "
-            "write %40 for @, %2F for / and %3A for :"
-        )
-    name = parsed.get_backend_name()
-    if name in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if name != "sqlite":
-        raise ConfigError(f"traffic is kept in sqlite or postgresql, not in {name!r}")
-    if parsed.database in (None, "", ":memory:"):
-        raise ConfigError("traffic needs a file: sqlite:///traffic.db")
-    return parsed
-
-
-def _file(url: URL, create: bool) -> None:
-    """See that there is a file, which only its owner may read."""
-    path = Path(str(url.database))
-    try:
-        if create:
-            path.touch(mode=0o600)
-        elif not path.is_file():
-            raise ConfigError(f"{path}: there is no such file")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    if not os.access(path, os.R_OK):
-        raise ConfigError(f"{path}: cannot be read: permission denied")
-
-
-def _to_read(url: URL) -> URL:
-    """The URL of a file that SQLite opens to be read alone.
-
-    Beside a file in WAL mode it still needs, and may make, the -shm and -wal files.
-    """
-    path = quote(os.path.abspath(str(url.database)))
-    return url.set(
-        database=f"file:{path}", query={**url.query, "mode": "ro", "uri": "true"}
-    )
-
-
-def _logs_ahead(path: Path) -> bool:
-    """Whether a file of SQLite is in WAL mode (file format, 1.3.3)."""
-    with path.open("rb") as file:
-        return file.read(20)[18:] == b"\2\2"
 
 
 def _settings(connection: Any, _: object) -> None:
