@@ -319,3 +319,12 @@ def test_ctrl_c_while_it_is_imported_is_no_traceback(monkeypatch, name):
     except KeyboardInterrupt:
         pytest.fail("it was let through")
     assert ended.value.code == 130
+
+
+def test_two_mistakes_in_a_policy_are_one_line_each(tmp_path, capsys):
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[input.keywords]\nwords = ["a"]\nactoin = "flag"\n[input.pi]\n')
+    assert main(["check", "--policy", str(policy), "hi"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"promptguard: {policy}, line 3: input.keywords.actoin: ")
+    assert second.startswith(f"promptguard: {policy}, line 4: input.pi: ")

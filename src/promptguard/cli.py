@@ -339,5 +339,8 @@ def _in_options(message: str, chosen: argparse.Namespace) -> str:
 def _fail(message: str) -> int:
     from .printing import say
 
-    say(" ".join(message.split()))
+    # One line for each thing that is wrong, as a policy tells them.
+    for line in message.splitlines():
+        if words := line.split():
+            say(" ".join(words))
     return ERROR

@@ -29,7 +29,8 @@ Outcome = Literal["allowed", "flagged", "redacted", "blocked", "refused", "faile
 """What became of a request.
 
 ``refused``: it was not looked at (no key, too long, too many). ``failed``: a guard or
-the upstream broke. Everything else is the worst action of its verdicts.
+the upstream broke, or the service was stopped first. Everything else is the worst
+action of its verdicts.
 """
 
 

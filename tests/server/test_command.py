@@ -71,12 +71,15 @@ SHORT = "PROMPTGUARD_API_KEYS"
         ((), {SHORT: "too-short"}, "api_keys: must be of at least 16"),
         ((), {"PROMPTGUARD_QUEUE": "many"}, "queue: "),
         (("--rate", "0"), {}, "rate: "),
+        (("--rate", "inf"), {}, "rate: Input should be a finite number"),
+        (("--rate", "nan"), {}, "rate: Input should be"),
+        (("--upstream-seconds", "inf"), {}, "upstream_seconds: Input should be a fin"),
         (("--retention", "xx"), {}, "--retention is of no use without --capture"),
         ((), {"PROMPTGUARD_RETENTION": "7d"}, "of no use without --capture"),
         (("--capture-texts", "whole"), {}, "--capture-texts is of no use without"),
         (("--watch", "0"), {}, "--watch must be more than 0 seconds"),
         (("--watch", "-1"), {}, "--watch must be more than 0 seconds"),
-        (("--watch", "inf"), {}, "--watch must be more than 0 seconds"),
+        (("--watch", "inf"), {}, "watch: Input should be a finite number"),
     ],
 )
 def test_settings_that_are_not_right_stop_the_start(

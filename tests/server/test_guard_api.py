@@ -64,8 +64,9 @@ def test_a_check_of_an_output_asks_the_guards_of_answers(service: Service) -> No
         ("/v1/check", {"text": 1}, "text"),
         ("/v1/check", {"texts": "a"}, "texts"),
         ("/v1/check", {"text": "a", "role": "root"}, "role"),
-        ("/v1/check", {"text": "a", "heliotrope": "b"}, None),
-        ("/v1/check", {"texts": [{"text": "a", "heliotrope": 1}]}, None),
+        ("/v1/check", {"text": "a", "a heliotrope": "b"}, None),
+        ("/v1/check", {"texts": [{"text": "a", "a heliotrope": 1}]}, "texts.0"),
+        ("/v1/check", {"texts": ["a", 1, {"text": "heliotrope"}]}, "texts.1"),
         ("/v1/redact", {"text": "a", "conversation": 3}, "conversation"),
         ("/v1/restore", {"text": "a"}, "conversation"),
     ],
@@ -78,6 +79,36 @@ def test_a_wrong_body_is_told_without_its_words(
     if param:
         assert answer.json["error"]["param"] == param
     assert "heliotrope" not in answer.data.decode()
+
+
+@pytest.mark.parametrize("path", ["/v1/check", "/v1/redact"])
+def test_a_wrong_role_is_told_with_the_known_ones(service: Service, path: str) -> None:
+    wrong = {"role": "wiz", "text": "a"}
+    for body, param in (
+        (wrong, "role"),
+        ({"texts": [wrong]}, "texts.0.role"),
+        ({"texts": ["a", {"text": "a"}, wrong]}, "texts.2.role"),
+    ):
+        error = service.send(path, body).json["error"]
+        assert error["param"] == param
+        assert error["message"].startswith(f"{param}: Input should be 'system'")
+        assert "'user'" in error["message"] and "'retrieved'" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "known"),
+    [
+        ({"text": "a", "rolle": "user"}, "rolle", "text, texts, role, direction"),
+        ({"texts": [{"text": "a", "who": "user"}]}, "texts.0.who", "text, role"),
+    ],
+    ids=["of the request", "of a text"],
+)
+def test_an_unknown_field_is_named_with_the_known_ones(
+    service: Service, body: Any, param: str, known: str
+) -> None:
+    error = service.send("/v1/check", body).json["error"]
+    said = f"{param}: there is no such field; known are {known}."
+    assert (error["param"], error["message"]) == (param, said)
 
 
 def test_what_is_taken_out_of_a_conversation_comes_back(service: Service) -> None:

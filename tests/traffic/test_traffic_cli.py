@@ -106,6 +106,13 @@ def test_purge_deletes_what_is_old(kept, capsys):
     assert json.loads(out)["requests"] == 2
 
 
+def test_stats_say_that_requests_named_no_model(url, capsys):
+    with Writer(url) as writer:
+        writer.write(record_of("words", "one", model=""))
+    _, out, _ = run(capsys, "stats", "--traffic", url)
+    assert "\nno model: 1 requests, " in out
+
+
 def test_the_variable_names_the_database(kept, capsys, monkeypatch):
     monkeypatch.setenv("PROMPTGUARD_CAPTURE", kept)
     status, out, _ = run(capsys, "list", "--limit", "1")

@@ -28,7 +28,7 @@ _KEY = re.compile(r"[\w$.:/@+-]{1,64}", re.ASCII)
 _TURNS = ("messages", "input")
 # Outside of messages, what an application says and its users do not.
 _DEVELOPERS = frozenset(
-    "function_call functions instructions model response_format stop text tool_choice "
+    "function_call functions instructions response_format text tool_choice "
     "tools".split()
 )
 # Where servers that know more than OpenAI take passages from.

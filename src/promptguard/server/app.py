@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,8 @@ _OWN = ("/v1/check", "/v1/policy", "/v1/redact", "/v1/restore", "/v1/models")
 _FOR_EACH_CORE = 4
 # Seconds; five times as often as by default.
 _SWITCH = 0.001
+# Seconds for requests that are cut off at the end to say so.
+_LAST = 1.0
 
 
 class Service(FastAPI):
@@ -118,8 +120,12 @@ def create_app(
         )
         await reloader.start()
         service.ready = True
-        yield
+        # Cancelled by whoever does not wait for the end; what was noted is kept still.
+        with suppress(asyncio.CancelledError):
+            yield
         service.ready = False
+        if isinstance(service.middleware_stack, Door):
+            await service.middleware_stack.closed(_LAST)
         await reloader.stop()
         gc.unfreeze()
         await upstream.close()

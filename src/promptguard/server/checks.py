@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
 from typing import Any, Literal, TypeVar
 
 from fastapi import Request
@@ -32,6 +34,10 @@ Role = Literal[
 ]
 Direction = Literal["input", "output"]
 Model = TypeVar("Model", bound=BaseModel)
+
+# As pydantic calls a field that a model does not have.
+_UNKNOWN = "extra_forbidden"
+_NAME = re.compile(r"[A-Za-z_]{1,40}")
 
 
 class _Strict(BaseModel):
@@ -261,17 +267,39 @@ def valid(model: type[Model], body: dict[str, Any]) -> Model:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        wrong = error.errors(include_input=False, include_url=False)[0]
-        # The names of unknown keys are the caller's words.
-        known = [
-            str(step)
-            for step in wrong["loc"]
-            if isinstance(step, int) or step in model.model_fields
-        ]
-        where = ".".join(known)
+        wrong = _wrong(error)
+        where = ".".join(_steps(model, wrong))
         said = wrong["msg"].removeprefix("Value error, ")
+        if wrong["type"] == _UNKNOWN:
+            owner = Item if len(wrong["loc"]) > 1 else model
+            said = f"there is no such field; known are {', '.join(owner.model_fields)}"
         message = f"{where}: {said}." if where else f"{said}."
         raise Refused(422, "invalid_request", message, param=where or None) from None
+
+
+def _wrong(error: ValidationError) -> Any:
+    """What to tell first; of an item the trouble in it, not that it is no string."""
+    # Any: a dict with other keys for each type of trouble.
+    all_ = error.errors(include_input=False, include_url=False)
+    place = all_[0]["loc"][:2]
+    return max(
+        (wrong for wrong in all_ if wrong["loc"][:2] == place),
+        key=lambda wrong: len(wrong["loc"]),
+    )
+
+
+def _steps(model: type[BaseModel], wrong: Any) -> Iterator[str]:
+    """The way to it, in names of the API, and at the end perhaps the caller's."""
+    *steps, last = wrong["loc"] or ("",)
+    for step in steps:
+        if isinstance(step, int) or step in model.model_fields:
+            yield str(step)
+    if wrong["type"] == _UNKNOWN:
+        # What does not look like the name of a field may be a text.
+        if _NAME.fullmatch(last):
+            yield last
+    elif isinstance(last, int) or last in {*model.model_fields, *Item.model_fields}:
+        yield str(last)
 
 
 def _told(verdict: Verdict) -> VerdictAnswer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -13,7 +14,7 @@ from starlette.responses import Response
 
 from ..records import Record
 from .bodies import dumped
-from .errors import Refused, failed
+from .errors import Refused, failed, stopped
 from .limits import Keys, Rate, Retries, overloaded
 from .proxy import ENDPOINTS
 from .settings import Settings
@@ -120,6 +121,12 @@ class Door:
                 await _answer(sending, refused)
         except ClientDisconnect:
             visit.error = "client_gone"
+        except asyncio.CancelledError:
+            # The service ends, and there is nothing around this to be told of it.
+            end = stopped()
+            visit.failed, visit.error = True, end.code
+            if not started:
+                await _answer(sending, end)
         except Exception as error:
             visit.failed, visit.error = True, "internal_error"
             # Its words may hold a part of a text.
@@ -130,6 +137,12 @@ class Door:
             self._active -= 1
             if path.startswith("/v1/"):
                 self._tell(visit)
+
+    async def closed(self, seconds: float) -> None:
+        """Wait until every request is in the records, for so long at most."""
+        end = asyncio.get_running_loop().time() + seconds
+        while self._active and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
 
     def _enter(self, scope: Scope, path: str, visit: Visit) -> None:
         headers = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import Blocked, ConfigError, Verdict
 
-__all__ = ["Refused", "blocked", "error_body", "failed", "unreadable"]
+__all__ = ["Refused", "blocked", "error_body", "failed", "stopped", "unreadable"]
 
 
 class Refused(Exception):
@@ -113,6 +113,12 @@ def unreadable(error: ConfigError) -> Refused:
 def failed() -> Refused:
     """What is said of an error of the service's own."""
     return Refused(500, "internal_error", "The service failed.")
+
+
+def stopped() -> Refused:
+    """What a caller gets whose request is not over when the service ends."""
+    message = "The service was stopped before the request was finished."
+    return Refused(503, "shutting_down", message)
 
 
 def error_body(status: int, code: str, message: str) -> dict[str, Any]:

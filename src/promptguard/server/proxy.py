@@ -37,6 +37,15 @@ ENDPOINTS: dict[str, Kind | None] = {
 }
 """By path the shape of the answer; None where it holds no text."""
 
+# Lists that must not be empty, and of what.
+_ASKED = {
+    "/v1/chat/completions": ("messages", "message"),
+    "/v1/completions": ("prompt", "text"),
+    "/v1/embeddings": ("input", "text"),
+}
+# Of stream_options.
+_SWITCHES = ("include_usage", "include_obfuscation")
+
 
 class Proxy:
     """Answers what an OpenAI-compatible endpoint answers.
@@ -91,12 +100,7 @@ class Proxy:
         visit: Visit = request.state.visit
         visit.asked(body)
         kind = ENDPOINTS[path]
-        if kind == "chat" and body.get("messages") == []:
-            message = "messages must have at least one message."
-            raise Refused(400, "empty_array", message, param="messages")
-        if type(body.get("stream", False)) is not bool and body["stream"] is not None:
-            message = "stream must be true or false."
-            raise Refused(400, "invalid_request", message, param="stream")
+        _see_the_shape(path, body)
         if visit.stream and kind is None:
             message = "There is no stream of this."
             raise Refused(400, "invalid_request", message, param="stream")
@@ -238,6 +242,29 @@ class Proxy:
             return None
         kind, _, key = request.headers.get("authorization", "").partition(" ")
         return key.strip() if kind.lower() == "bearer" and key.isascii() else None
+
+
+def _see_the_shape(path: str, body: Mapping[str, Any]) -> None:
+    """See that what decides on the answer is as the API has it.
+
+    Raises:
+        Refused: It is not, and an upstream would refuse it as well.
+    """
+    name, thing = _ASKED.get(path, ("", ""))
+    if name and body.get(name) == []:
+        message = f"{name} must have at least one {thing}."
+        raise Refused(400, "empty_array", message, param=name)
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        message = "stream_options must be an object."
+        raise Refused(400, "invalid_request", message, param="stream_options")
+    switches = {"stream": body.get("stream")}
+    for key in _SWITCHES:
+        switches[f"stream_options.{key}"] = (options or {}).get(key)
+    for name, value in switches.items():
+        if value is not None and type(value) is not bool:
+            message = f"{name} must be true or false."
+            raise Refused(400, "invalid_request", message, param=name)
 
 
 class _Own:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +35,9 @@ class Settings(BaseModel):
     ``PROMPTGUARD_UPSTREAM``. The two keys come from there or from a file alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     policy: Path | None = None
     route: str | None = None
@@ -119,7 +120,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _of_use(self) -> Settings:
-        if self.watch is not None and not 0 < self.watch < math.inf:
+        if self.watch is not None and self.watch <= 0:
             raise ValueError("--watch must be more than 0 seconds")
         if self.capture is None:
             for name in ("capture_texts", "retention"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 from starlette.responses import Response
@@ -13,13 +13,15 @@ from starlette.responses import Response
 from .. import ConfigError, PromptGuardError, capture
 from ..adapters.served import Kind, Relay
 from .bodies import dumped
-from .errors import Refused, error_body, failed
+from .errors import Refused, error_body, failed, stopped
 from .visit import Visit
 
 __all__ = ["EventStream", "Gone", "watched"]
 
 # Seconds for which nobody looks whether a caller is still there.
 UNWATCHED = 0.05
+# Seconds for the last event of a stream that is cut off.
+_LAST = 0.5
 
 T = TypeVar("T")
 Put = Callable[[bytes], Awaitable[None]]
@@ -126,6 +128,13 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
         except Gone:
             self._visit.error = "client_gone"
+        except asyncio.CancelledError:
+            # The service ends. Events are written whole, so one more can follow, unless
+            # the caller has stopped to read.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST):
+                    await self._fail(stopped(), put)
+                    await send({"type": "http.response.body", "body": b""})
         if self._broken is not None:
             # The caller knows that it failed; where, the door says in the log.
             raise self._broken
@@ -152,10 +161,13 @@ class EventStream(Response):
                 await self._stack.aclose()
                 visit.checked(verdicts, "output", ("assistant",) * len(verdicts))
         if failure is not None:
-            visit.error, visit.failed = failure.code, True
-            await put(self._failure(failure))
+            await self._fail(failure, put)
         elif self._kind != "responses":
             await put(b"data: [DONE]\n\n")
+
+    async def _fail(self, failure: Refused, put: Put) -> None:
+        self._visit.error, self._visit.failed = failure.code, True
+        await put(self._failure(failure))
 
     async def _relayed(self, put: Put) -> None:
         visit, relay = self._visit, self._relay

@@ -312,7 +312,8 @@ def _stats(chosen: argparse.Namespace) -> int:
     for model, currency, count, tokens_in, tokens_out, cost in stats["models"]:
         priced = "" if cost is None else f", {cost:.4f} {currency}"
         tokens = f"{tokens_in or 0:,} tokens in, {tokens_out or 0:,} out"
-        print(_plain(f"{model}: {count:,} requests, {tokens}{priced}"))
+        name = model or "no model"
+        print(_plain(f"{name}: {count:,} requests, {tokens}{priced}"))
     writers = stats["writers"]
     print(
         f"writers: {writers['writers']:,}, {writers['written']:,} records written, "

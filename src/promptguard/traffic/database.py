@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import ConfigError, MissingExtra
+from .addresses import logs_ahead, parse, see_the_file, to_read, without_password
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, MetaData, Table
@@ -34,8 +33,6 @@ _PAGE = 500
 _WAIT = 5.0
 # Of PostgreSQL, while the tables are made.
 _LOCK = 0x70726F6D
-# PostgreSQL's own ways to give a password in a URL.
-_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,24 +160,31 @@ class Database:
         url: ``sqlite:///traffic.db``, or ``postgresql://user@host/name``. A password
             in it is in no message and no repr.
         create: Make it where it is not there.
+        write: What is in it may be changed; a file of SQLite is opened to be read
+            alone otherwise. It is None where that goes with ``create``.
 
     Raises:
         ConfigError: The URL cannot be read, or the database not be opened, or it is of
-            another version.
+            another version, or a file of SQLite is another program's.
         MissingExtra: SQLAlchemy, or the driver of PostgreSQL, is not installed.
     """
 
-    def __init__(self, url: str, *, create: bool) -> None:
+    def __init__(self, url: str, *, create: bool, write: bool | None = None) -> None:
         try:
             import sqlalchemy
         except ImportError:
             raise MissingExtra("sqlalchemy", "capture") from None
-        parsed = _parsed(url)
+        parsed = parse(url)
         self.name = without_password(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.tables = tables()
+        writes = create if write is None else write
         if self.sqlite:
-            _file(parsed, create)
+            see_the_file(parsed, create)
+            # Whose it is has to be known before the first setting changes it.
+            self._look(parsed, writes)
+            if not writes:
+                parsed = to_read(parsed)
         # Parameters hold texts; an error of a database must not show them.
         options: dict[str, Any] = {"hide_parameters": True}
         options["connect_args"] = (
@@ -195,7 +199,7 @@ class Database:
             self.engine = sqlalchemy.create_engine(parsed, **options)
         except ModuleNotFoundError:
             raise MissingExtra("psycopg", "postgres") from None
-        if self.sqlite:
+        if self.sqlite and writes:
             sqlalchemy.event.listen(self.engine, "connect", _settings)
         self._prepare(create)
 
@@ -230,6 +234,37 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
 
+    def _look(self, url: URL, writes: bool) -> None:
+        """See whose a file of SQLite is, without a change to it or beside it."""
+        import sqlalchemy
+
+        path = Path(str(url.database))
+        if not path.stat().st_size:
+            return
+        # To read a file in WAL mode makes two more beside it that stay there. Where
+        # nobody has it open, everything is in the file itself.
+        if not Path(f"{path}-wal").exists() and logs_ahead(path):
+            url = url.update_query_dict({"immutable": "1"})
+        options = {"poolclass": sqlalchemy.NullPool, "connect_args": {"timeout": _WAIT}}
+        engine = sqlalchemy.create_engine(to_read(url), **options)
+        try:
+            with engine.connect() as connection:
+                names = sqlalchemy.inspect(connection).get_table_names()
+                if self.tables.meta.name in names:
+                    self._known(self._version(connection))
+                elif names and writes:
+                    raise ConfigError(
+                        f"{self.name}: this database is another program's; name a "
+                        "file of its own for the traffic, which is made where it is "
+                        "not there"
+                    )
+                elif names:
+                    raise self._other()
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise self._unopened(error) from None
+        finally:
+            engine.dispose()
+
     def _prepare(self, create: bool) -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -237,15 +272,25 @@ class Database:
             with self.engine.begin() as connection:
                 if create:
                     self._create(connection)
-                version = self._version(connection)
+                self._known(self._version(connection))
         except SQLAlchemyError as error:
             self.close()
-            raise ConfigError(
-                f"{self.name}: the database cannot be opened ({reason(error)}); see "
-                "that it is there, that it may be written, and who holds it"
-            ) from None
-        if version != str(VERSION):
+            raise self._unopened(error) from None
+        except ConfigError:
             self.close()
+            raise
+
+    def _unopened(self, error: BaseException) -> ConfigError:
+        return ConfigError(
+            f"{self.name}: the database cannot be opened ({reason(error)}); see "
+            "that it is there, that it may be written, and who holds it"
+        )
+
+    def _other(self) -> ConfigError:
+        return ConfigError(f"{self.name}: there is no traffic in this database")
+
+    def _known(self, version: str) -> None:
+        if version != str(VERSION):
             raise ConfigError(
                 f"{self.name}: the tables are of version {version}, and this "
                 f"promptguard knows version {VERSION}; use the one that wrote them, "
@@ -273,7 +318,7 @@ class Database:
 
         meta = self.tables.meta
         if not inspect(connection).has_table(meta.name):
-            raise ConfigError(f"{self.name}: there is no traffic in this database")
+            raise self._other()
         found = select(meta.c.value).where(meta.c.name == "version")
         return str(connection.scalar(found))
 
@@ -293,65 +338,6 @@ def passes(error: BaseException) -> bool:
 
     away = isinstance(error, DBAPIError) and error.connection_invalidated
     return away or isinstance(error, OperationalError)
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown, also one that is not written right.
-
-    What stands between the user and the last @ is hidden: a password may have an @ of
-    its own, or a slash, that nobody escaped.
-    """
-    scheme, mark, rest = url.partition("://")
-    if mark and rest.startswith("/") and scheme.startswith("sqlite"):
-        # A file, whatever its name has in it.
-        return url
-    before = f"{scheme}{mark}" if mark else ""
-    user, at, host = (rest if mark else url).rpartition("@")
-    if at:
-        name, colon, _ = user.partition(":")
-        before += f"{name}{':***' if colon else ''}@"
-    return before + _QUERY.sub(r"\1***", host)
-
-
-def _parsed(url: str) -> URL:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "the URL of the database cannot be read; it is written like "
-            "sqlite:///traffic.db or postgresql://user:password@host/name"
-        ) from None
-    if "@" in (parsed.host or ""):
-        # Half of a password would be looked up as the name of a host.
-        raise ConfigError(
-            f"{without_password(url)}: there are two @ in this URL; in a password, "
-            "write %40 for @, %2F for / and %3A for :"
-        )
-    name = parsed.get_backend_name()
-    if name in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if name != "sqlite":
-        raise ConfigError(f"traffic is kept in sqlite or postgresql, not in {name!r}")
-    if parsed.database in (None, "", ":memory:"):
-        raise ConfigError("traffic needs a file: sqlite:///traffic.db")
-    return parsed
-
-
-def _file(url: URL, create: bool) -> None:
-    """See that there is a file, which only its owner may read."""
-    path = Path(str(url.database))
-    try:
-        if create:
-            path.touch(mode=0o600)
-        elif not path.is_file():
-            raise ConfigError(f"{path}: there is no such file")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
-    if not os.access(path, os.R_OK):
-        raise ConfigError(f"{path}: cannot be read: permission denied")
 
 
 def _settings(connection: Any, _: object) -> None:

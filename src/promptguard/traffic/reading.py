@@ -103,7 +103,7 @@ class Request:
 
 
 class Traffic:
-    """What was kept in a database.
+    """What was kept in a database; only ``purge`` changes anything in it.
 
     Args:
         url: The database, as a Writer takes it.
@@ -115,6 +115,7 @@ class Traffic:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url, create=False)
+        self._url = url
 
     def __repr__(self) -> str:
         return f"Traffic({self._database.name!r})"
@@ -196,7 +197,11 @@ class Traffic:
 
     def purge(self, before: float) -> int:
         """Delete what came before this time, and return how many requests it was."""
-        return self._database.purge(before)
+        database = Database(self._url, create=False, write=True)
+        try:
+            return database.purge(before)
+        finally:
+            database.close()
 
     def stats(self, filters: Filters | None = None) -> dict[str, Any]:
         """Counts, latencies, tokens and cost of the requests that fit."""
