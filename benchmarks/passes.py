@@ -204,7 +204,6 @@ def _session(
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
     options.intra_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     return ort.InferenceSession(
         model.SerializeToString(),
