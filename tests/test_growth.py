@@ -270,6 +270,22 @@ def test_repeats_of_every_kind_of_secret() -> None:
 
 
 @pytest.mark.slow
+def test_what_may_be_the_body_of_a_private_key() -> None:
+    head, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    units = (
+        "QUJD",
+        "QUJD-",
+        "QUJDQUJDQUJDQUJD\n",
+        "\\n",
+        "%2BQUJD",
+        "// QUJD\n",
+        "Ab: ",
+    )
+    pumps = [(head, unit, behind) for unit in units for behind in ("", end)]
+    assert not too_fast(read(GUARDS["Secrets"]), pumps)
+
+
+@pytest.mark.slow
 def test_reading_a_text() -> None:
     def work(text: str) -> object:
         read = Text(text)

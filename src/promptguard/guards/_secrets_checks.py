@@ -203,9 +203,14 @@ def _jwk_base64(value: str) -> bool:
         return False
 
 
+# Head, line ends and headers. The name of a header is short: without a bound, a body of
+# letters alone would be read to its end from each of them.
+_BESIDE_BODY = re.compile(r"-----BEGIN[^-]*-----|\\[nrt]|[A-Za-z-]{3,40}+:[^\n\\]*")
+
+
 def _private_key(value: str) -> bool:
     """Enough of the body is there to be a key."""
-    body = re.sub(r"-----BEGIN[^-]*-----|\\[nrt]|[A-Za-z-]{3,}:[^\n\\]*", " ", value)
+    body = _BESIDE_BODY.sub(" ", value)
     longest = max(body.split(), key=len, default="")
     return len(longest) >= 16 and not is_sequence(longest)
 
